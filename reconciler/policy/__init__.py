@@ -1,0 +1,1 @@
+"""All that can be said of the files in git without any key."""

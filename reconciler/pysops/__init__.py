@@ -1,0 +1,1 @@
+"""SOPS files, read in-process."""

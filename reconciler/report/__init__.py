@@ -1,0 +1,1 @@
+"""Reports of plans and results: text, Markdown, JSON over one record."""

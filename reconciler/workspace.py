@@ -1,0 +1,116 @@
+"""The narrow seam to the platform: what the reconciler needs of a workspace, and nothing more.
+
+Implementations: `reconciler.databricks_workspace` over the real SDK, ``tests/fakes.py`` in memory.
+
+Every method raises a child of `reconciler.errors.WorkspaceError` and nothing else. Names may be given in any case. A
+call either had its whole effect or none, except that a lost answer leaves open which; callers survey again.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconciler.model import Acl, KeyName, Permission, Principal, ScopeName, SecretValue
+
+
+class Backend(enum.Enum):
+    """Where a scope keeps its values."""
+
+    DATABRICKS = "DATABRICKS"
+    """In the platform; can be written."""
+
+    AZURE_KEYVAULT = "AZURE_KEYVAULT"
+    """In an Azure Key Vault; read-only through this API (put and delete answer BAD_REQUEST)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeInfo:
+    """A scope as ``secrets/scopes/list`` names it."""
+
+    name: ScopeName
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretInfo:
+    """A secret as ``secrets/list`` names it: never with its value."""
+
+    key: KeyName
+    updated_ms: int
+    """``last_updated_timestamp``, milliseconds since the epoch by the platform's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCount:
+    """Requests that were answered or given up, retries included, token exchanges not."""
+
+    read: int
+    write: int
+
+
+class Workspace(Protocol):
+    """One workspace under one identity. Safe to call from several threads."""
+
+    @property
+    def host(self) -> str:
+        """``https://…`` as reports name it."""
+        ...
+
+    def whoami(self) -> Principal:
+        """Return the running identity as ACLs name it (user name, or application id)."""
+        ...
+
+    def list_scopes(self) -> tuple[ScopeInfo, ...]:
+        """Return the scopes that the identity can see, in the platform's order."""
+        ...
+
+    def create_scope(self, scope: ScopeName) -> None:
+        """Create an empty scope; the identity gets MANAGE on it.
+
+        Raises:
+            AlreadyExists: A scope of that name exists (and not by a retry of this very call).
+            LimitExceeded: The workspace is full.
+        """
+        ...
+
+    def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
+        """Return keys and times of all secrets of the scope. Needs READ."""
+        ...
+
+    def get_secret(self, scope: ScopeName, key: KeyName) -> SecretValue:
+        """Return the value of one secret. Needs READ.
+
+        Raises:
+            InvalidRequest: The platform does not hand out the value outside notebooks.
+            PermissionDenied: The identity may list but not read.
+            NotFound: It was deleted meanwhile.
+        """
+        ...
+
+    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> None:
+        """Create or overwrite one secret in place. Needs WRITE."""
+        ...
+
+    def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
+        """Delete one secret. Needs WRITE. Raises NotFound when there is none."""
+        ...
+
+    def list_acls(self, scope: ScopeName) -> tuple[Acl, ...]:
+        """Return all grants on the scope. Needs MANAGE."""
+        ...
+
+    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
+        """Create or overwrite one grant. Needs MANAGE. Eventually consistent: read it back."""
+        ...
+
+    def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
+        """Delete one grant. Needs MANAGE. Raises NotFound when there is none. Eventually consistent."""
+        ...
+
+    def request_count(self) -> RequestCount:
+        """Return how many requests this object has made so far."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back. Later calls raise."""
+        ...
