@@ -1,0 +1,1 @@
+"""Tests of the reconciler; the folders mirror the rooms of the package."""
