@@ -17,6 +17,7 @@
         ├── LimitExceeded                    a quota or a size limit
         ├── InvalidRequest                   the platform rejects the request as it stands
         ├── Throttled                        429 for longer than the time allowed
+        ├── NotTried                         given up unasked, as the workspace had stopped answering
         └── UnexpectedAnswer                 5xx, HTML, a redirect, anything that is not the documented API
 
 Messages are ours: text of the YAML parser, of sops, of the SDK and of a server may quote a secret value, so none of it
@@ -180,6 +181,10 @@ class InvalidRequest(WorkspaceError):
 
 class Throttled(WorkspaceError):
     """The platform answered 429 for longer than the time allowed."""
+
+
+class NotTried(WorkspaceError):
+    """Given up unasked, because an earlier request showed that the workspace does not answer."""
 
 
 class UnexpectedAnswer(WorkspaceError):

@@ -73,6 +73,10 @@ class Workspace(Protocol):
         """
         ...
 
+    def delete_scope(self, scope: ScopeName) -> None:
+        """Delete a scope with all that is in it. Needs MANAGE. Raises NotFound when there is none."""
+        ...
+
     def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
         """Return keys and times of all secrets of the scope. Needs READ."""
         ...

@@ -1,0 +1,215 @@
+"""Carries out a plan: one result per change, step by step.
+
+In: a `Plan` without values, the `DesiredScope` objects to look the values up in, a workspace. Out: results in the order
+of the plan. Nothing is raised for a change that fails; what builds on it is skipped, everything else goes on:
+
+ * no scope, no change in it;
+ * a grant that could not be taken away: no new value goes where somebody may read it who should not;
+ * a value that could not be put: nothing is deleted in that scope, so a broken run leaves too much, never too little.
+
+Within a step the requests of all scopes run side by side, except for ACLs: the platform makes them visible late, and
+later still when they are written in parallel, so those of one scope are written one by one and then read back.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from typing import Final, assert_never
+
+from reconciler.desired import DesiredScope
+from reconciler.errors import NotFound, NotTried, UnexpectedAnswer, WorkspaceError
+from reconciler.model import FoldedName, Permission, fold
+from reconciler.plan import (
+    Change,
+    ChangeResult,
+    CreateScope,
+    DeleteAcl,
+    DeleteScope,
+    DeleteSecret,
+    Outcome,
+    Phase,
+    Plan,
+    PutAcl,
+    PutSecret,
+)
+from reconciler.workers import Workers
+from reconciler.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait until written ACLs can be seen, and by which clock."""
+
+    limit_s: float = 60.0
+    """Seconds for the ACLs of one scope. The platform's Terraform provider waits up to 300."""
+
+    first_pause_s: float = 0.1
+    """Seconds before the second look; doubled for each further one."""
+
+    longest_pause_s: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+_DEFAULT_PATIENCE: Final = Patience()
+
+AclChange = PutAcl | DeleteAcl
+
+
+def apply(
+    plan: Plan,
+    desired: Iterable[DesiredScope],
+    workspace: Workspace,
+    workers: Workers,
+    *,
+    patience: Patience = _DEFAULT_PATIENCE,
+    on_done: Callable[[], None] = lambda: None,
+) -> tuple[ChangeResult, ...]:
+    """Carry out ``plan`` and tell what became of each change.
+
+    Args:
+        plan: What to do.
+        desired: Where the values are; must have every key that the plan puts.
+        workspace: Where to do it.
+        workers: Threads to do it with.
+        patience: How long to wait for ACLs to be seen.
+        on_done: Called after each change or, when it was skipped, not at all.
+
+    Returns:
+        One result per change, in the order of the plan.
+    """
+    values = {fold(scope.scope): scope for scope in desired}
+    run = _Run(values=values, workspace=workspace, workers=workers, patience=patience, on_done=on_done)
+    for phase in Phase:
+        if changes := plan.in_phase(phase):
+            run.step(phase, changes)
+    return tuple(run.results[change] for change in plan.changes)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """The state of one `apply`."""
+
+    values: Mapping[FoldedName, DesiredScope]
+    workspace: Workspace
+    workers: Workers
+    patience: Patience
+    on_done: Callable[[], None]
+    results: dict[Change, ChangeResult] = field(default_factory=dict)
+    broken: set[tuple[FoldedName, Phase]] = field(default_factory=set)
+    """Scopes with the step in which something of theirs failed or was skipped."""
+
+    def step(self, phase: Phase, changes: Sequence[Change]) -> None:
+        """Run one step over all scopes; it ends with its last request."""
+        ready: list[Change] = []
+        for change in changes:
+            if (why := self._obstacle(phase, fold(change.scope))) is None:
+                ready.append(change)
+            else:
+                self._record(phase, ChangeResult(change=change, outcome=Outcome.SKIPPED, error=why))
+        acls = [change for change in ready if isinstance(change, PutAcl | DeleteAcl)]
+        others = [change for change in ready if not isinstance(change, PutAcl | DeleteAcl)]
+        answers = self.workers.each([partial(self._carry_out, change) for change in others], on_done=self.on_done)
+        for change, answer in zip(others, answers, strict=True):
+            self._record(phase, _result(change, answer))
+        by_scope = [tuple(group) for _, group in groupby(acls, key=lambda change: fold(change.scope))]
+        settled = self.workers.each([partial(self._settle, group) for group in by_scope])
+        for group, errors in zip(by_scope, settled, strict=True):
+            for change in group:
+                error = errors if isinstance(errors, WorkspaceError) else errors.get(change)
+                self._record(phase, _result(change, error))
+
+    def _obstacle(self, phase: Phase, scope: FoldedName) -> str | None:
+        """Return why no change of ``scope`` may be tried in this step, or None."""
+        if (scope, Phase.CREATE_SCOPES) in self.broken:
+            return "the scope could not be created"
+        if phase is Phase.PUT and (scope, Phase.REVOKE) in self.broken:
+            return "a grant could not be taken away, and who has it could read the new value"
+        if phase in (Phase.DELETE, Phase.DELETE_SCOPES) and (scope, Phase.PUT) in self.broken:
+            return "not every value of the scope could be put, so nothing of it is deleted"
+        return None
+
+    def _record(self, phase: Phase, result: ChangeResult) -> None:
+        self.results[result.change] = result
+        if result.outcome is not Outcome.DONE:
+            self.broken.add((fold(result.change.scope), phase))
+
+    def _carry_out(self, change: Change) -> None:
+        scope = change.scope
+        match change:
+            case CreateScope():
+                self.workspace.create_scope(scope)
+            case PutSecret():
+                self.workspace.put_secret(scope, change.key, self.values[fold(scope)].keys[fold(change.key)].value)
+            case DeleteSecret():
+                _unless_absent(partial(self.workspace.delete_secret, scope, change.key))
+            case PutAcl():
+                self.workspace.put_acl(scope, change.principal, change.permission)
+            case DeleteAcl():
+                _unless_absent(partial(self.workspace.delete_acl, scope, change.principal))
+            case DeleteScope():
+                _unless_absent(partial(self.workspace.delete_scope, scope))
+            case _:
+                assert_never(change)
+
+    def _settle(self, changes: tuple[AclChange, ...]) -> dict[AclChange, WorkspaceError]:
+        """Write the ACLs of one scope one by one, then look until all of them are seen.
+
+        What is not seen yet is written again before each further look: the platform is eventually consistent, and a
+        write that came too early after the creation of the scope may be lost.
+
+        Returns:
+            Those that failed, each with why.
+        """
+        failed: dict[AclChange, WorkspaceError] = {}
+        for change in changes:
+            try:
+                self._carry_out(change)
+            except WorkspaceError as error:
+                failed[change] = error
+            finally:
+                self.on_done()
+        unseen = [change for change in changes if change not in failed]
+        deadline = self.patience.clock() + self.patience.limit_s
+        pause_s = self.patience.first_pause_s
+        while unseen := self._not_seen(unseen):
+            if self.patience.clock() + pause_s > deadline:
+                advice = "run again; when it stays so, look at the ACLs of the scope"
+                for change in unseen:
+                    failed[change] = UnexpectedAnswer(
+                        f"the platform accepted it but did not show it within {self.patience.limit_s:g} s",
+                        advice=advice,
+                    )
+                break
+            self.patience.sleep(pause_s)
+            pause_s = min(pause_s * 2, self.patience.longest_pause_s)
+            for change in unseen:
+                self._carry_out(change)
+        return failed
+
+    def _not_seen(self, changes: list[AclChange]) -> list[AclChange]:
+        """Return those of ``changes``, all of one scope, that a listing does not show."""
+        if not changes:
+            return []
+        there = {fold(acl.principal): acl.permission for acl in self.workspace.list_acls(changes[0].scope)}
+        return [change for change in changes if there.get(fold(change.principal)) is not _expected(change)]
+
+
+def _expected(change: AclChange) -> Permission | None:
+    return change.permission if isinstance(change, PutAcl) else None
+
+
+def _unless_absent(call: Callable[[], None]) -> None:
+    # Absent is what was wanted: somebody else, or our own request whose answer was lost, has done it.
+    with contextlib.suppress(NotFound):
+        call()
+
+
+def _result(change: Change, answer: WorkspaceError | None) -> ChangeResult:
+    if answer is None:
+        return ChangeResult(change=change, outcome=Outcome.DONE)
+    outcome = Outcome.SKIPPED if isinstance(answer, NotTried) else Outcome.FAILED
+    return ChangeResult(change=change, outcome=outcome, error=str(answer))
