@@ -1,1 +1,84 @@
-"""Reports of plans and results: text, Markdown, JSON over one record."""
+"""Reports of plans and results: text, Markdown, JSON over one record.
+
+Renderers take data and return text; who calls them decides where it goes. ``rich`` is imported only for colours, for
+names outside ASCII and for a progress bar that is really drawn.
+"""
+
+import enum
+from typing import assert_never
+
+from reconciler.report.as_json import render_json
+from reconciler.report.as_markdown import render_markdown
+from reconciler.report.as_text import render_text
+from reconciler.report.escape import code_span, escape_text
+from reconciler.report.progress import ProgressBar
+from reconciler.report.record import (
+    ListedKey,
+    ListedScope,
+    RunReport,
+    Status,
+    TargetListing,
+    TargetReport,
+    TargetRow,
+)
+from reconciler.report.tables import (
+    render_listing,
+    render_listing_json,
+    render_problems,
+    render_problems_json,
+    render_targets,
+    render_targets_json,
+)
+
+
+class Format(enum.Enum):
+    """How a report is written; the values are those of ``-o``."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+def render(report: RunReport, form: Format, *, color: bool = False, width: int | None = None) -> str:
+    """Return ``report`` in one of its forms, ended by a line feed.
+
+    Args:
+        report: What to tell.
+        form: How.
+        color: Use ANSI colours; text only.
+        width: Columns of the terminal, None when there is none; text only.
+    """
+    match form:
+        case Format.TEXT:
+            return render_text(report, color=color, width=width)
+        case Format.MARKDOWN:
+            return render_markdown(report)
+        case Format.JSON:
+            return render_json(report)
+        case _:
+            assert_never(form)
+
+
+__all__ = [
+    "Format",
+    "ListedKey",
+    "ListedScope",
+    "ProgressBar",
+    "RunReport",
+    "Status",
+    "TargetListing",
+    "TargetReport",
+    "TargetRow",
+    "code_span",
+    "escape_text",
+    "render",
+    "render_json",
+    "render_listing",
+    "render_listing_json",
+    "render_markdown",
+    "render_problems",
+    "render_problems_json",
+    "render_targets",
+    "render_targets_json",
+    "render_text",
+]

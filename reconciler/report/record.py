@@ -1,15 +1,17 @@
 """What a run has to tell, before anyone decides how it looks.
 
-Built by ``reconcile``, drawn by the renderers of this room. Holds no secret value: changes name scopes, keys and
-principals only, errors are in our own words.
+`RunReport` is built by ``reconcile``; the smaller records at the end carry what ``targets`` and ``list`` print. All are
+drawn by the renderers of this room. None holds a secret value: they name scopes, keys and principals only, and errors
+are in our own words.
 """
 
 import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.model import Acl, KeyName, ScopeName
 from reconciler.plan import ChangeResult, Finding, Plan
-from reconciler.workspace import RequestCount
+from reconciler.workspace import Backend, RequestCount
 
 
 class Status(enum.Enum):
@@ -77,3 +79,50 @@ class RunReport:
 
     targets: tuple[TargetReport, ...]
     exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRow:
+    """A target as ``targets`` prints it: what git says of it, nothing asked of a workspace."""
+
+    target: str
+    host: str
+    embedded: bool
+    files: int
+    """Scope files that feed it."""
+
+    scopes: tuple[ScopeName, ...]
+    """Scopes that those files feed, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedKey:
+    """A key that a workspace holds."""
+
+    key: KeyName
+    updated_ms: int
+    """When it was last put, by the platform: milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedScope:
+    """A scope that a workspace holds."""
+
+    scope: ScopeName
+    backend: Backend
+    keys: tuple[ListedKey, ...]
+    acls: tuple[Acl, ...] | None
+    """None where the identity may not read them."""
+
+    error: str | None = None
+    """Why the keys could not be listed, advice included; None when they could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetListing:
+    """What one workspace holds, as ``list`` prints it."""
+
+    target: str
+    host: str
+    identity: str | None
+    scopes: tuple[ListedScope, ...]

@@ -1,0 +1,153 @@
+"""Words that the text and the Markdown report share."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, assert_never
+
+from reconciler.errors import EXIT_INTERRUPTED
+from reconciler.model import FoldedName, fold
+from reconciler.plan import (
+    ACTIONS,
+    Change,
+    ChangeResult,
+    CreateScope,
+    DeleteAcl,
+    DeleteScope,
+    DeleteSecret,
+    Finding,
+    Outcome,
+    PutAcl,
+    PutReason,
+    PutSecret,
+    action_of,
+)
+from reconciler.report.record import RunReport, Status, TargetReport
+
+
+COMMIT_CHARS: Final = 12
+"""How much of a commit's hash is shown to people; git finds it again."""
+
+_NOUNS: Final = {"scope": "scope", "acl": "ACL", "secret": "secret"}
+
+
+def symbol_of(change: Change) -> str:
+    """Return ``+`` for what appears, ``~`` for what is overwritten, ``-`` for what goes."""
+    match change:
+        case CreateScope():
+            return "+"
+        case PutAcl():
+            return "~" if change.lowers else "+"
+        case PutSecret():
+            return "+" if change.reason is PutReason.NEW else "~"
+        case DeleteScope() | DeleteAcl() | DeleteSecret():
+            return "-"
+        case _:
+            assert_never(change)
+
+
+def why(change: Change) -> str:
+    """Return the reason for a put or delete of a secret, the permission of an ACL, nothing for a scope."""
+    match change:
+        case PutSecret(reason=put_reason):
+            return put_reason.value
+        case DeleteSecret(reason=delete_reason):
+            return delete_reason.value
+        case PutAcl() | DeleteAcl():
+            return change.permission.name
+        case CreateScope() | DeleteScope():
+            return ""
+        case _:
+            assert_never(change)
+
+
+def deletes(change: Change) -> bool:
+    """Tell whether ``change`` takes something away."""
+    return symbol_of(change) == "-"
+
+
+def by_scope(results: tuple[ChangeResult, ...]) -> dict[FoldedName, list[ChangeResult]]:
+    """Return the results by scope, scopes sorted, the order within a scope kept."""
+    groups: dict[FoldedName, list[ChangeResult]] = {}
+    for result in results:
+        groups.setdefault(fold(result.change.scope), []).append(result)
+    return dict(sorted(groups.items()))
+
+
+def place_of(finding: Finding) -> str:
+    """Return ``scope``, ``scope/key``, or ``scope: principal``."""
+    if finding.principal is not None:
+        return f"{finding.scope}: {finding.principal}"
+    return finding.scope if finding.key is None else f"{finding.scope}/{finding.key}"
+
+
+def commit_words(target: TargetReport) -> str:
+    """Return ``commit 3f2a9c1d…`` shortened, or that there is none."""
+    return "no commit" if target.commit is None else f"commit {target.commit[:COMMIT_CHARS]}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 read``, ``2 reads``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def actions_in_words(changes: list[Change]) -> str:
+    """Return ``create 1 scope, put 2 secrets`` for ``changes``, in the order of a summary; nothing for none."""
+    counts = Counter(action_of(change) for change in changes)
+    return ", ".join(
+        f"{verb} {count(counts[f'{verb}-{thing}'], _NOUNS[thing])}"
+        for verb, thing in (action.split("-") for action in ACTIONS)
+        if counts[f"{verb}-{thing}"]
+    )
+
+
+def outcomes_in_words(results: list[ChangeResult]) -> str:
+    """Return ``3 done, 1 failed, 1 skipped`` without what did not occur."""
+    counts = Counter(result.outcome for result in results)
+    return ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
+
+
+def total(report: RunReport) -> str:
+    """Return the run in one line: what is to do or was done, what is unchanged, requests, seconds."""
+    unchanged = sum(target.plan.unchanged for target in report.targets)
+    reads = sum(target.requests.read for target in report.targets)
+    writes = sum(target.requests.write for target in report.targets)
+    seconds = (report.finished - report.started).total_seconds()
+    return (
+        f"{_verdict(report)}; {unchanged} unchanged; {count(reads, 'read')}, {count(writes, 'write')}; {seconds:.1f} s"
+    )
+
+
+def _verdict(report: RunReport) -> str:
+    """Return what a run came to. "no changes" only when nothing is to do and nothing kept us from knowing that."""
+    results = [result for target in report.targets for result in target.results]
+    statuses = {target.status for target in report.targets}
+    if not results:
+        return "no changes" if statuses <= {Status.CLEAN, Status.APPLIED} else _worst(statuses)
+    planned = all(result.outcome is Outcome.PLANNED for result in results)
+    words = f"to do: {actions_in_words([result.change for result in results])}"
+    words = words if planned else outcomes_in_words(results)
+    return words if not statuses & {Status.FAILED, Status.REFUSED} else f"{_worst(statuses)}; {words}"
+
+
+def _worst(statuses: set[Status]) -> str:
+    """Return the word for the least welcome of ``statuses``."""
+    worst = min(statuses, key=(Status.FAILED, Status.REFUSED, Status.PENDING, Status.APPLIED, Status.CLEAN).index)
+    return worst.value
+
+
+def next_step(report: RunReport) -> str | None:
+    """Return what the reader should do now; None when there is nothing to do."""
+    statuses = {target.status for target in report.targets}
+    if report.exit_code == EXIT_INTERRUPTED:
+        return "the run was interrupted: run the same command again, it goes on with what is left"
+    if Status.FAILED in statuses:
+        return "mend what the errors name and run the same command again; what is done stays done"
+    if Status.REFUSED in statuses:
+        return "nothing was written where a guard refused; each error names what would allow it"
+    if Status.PENDING in statuses:
+        return f"reconciler apply {' '.join(_pending(report))}"
+    return None
+
+
+def _pending(report: RunReport) -> Iterator[str]:
+    return (target.target for target in report.targets if target.status is Status.PENDING)
