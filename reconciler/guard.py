@@ -38,18 +38,3 @@ def uncommitted(paths: tuple[str, ...]) -> Refused | None:
         f"uncommitted or untracked changes: {named}",
         advice="commit them, or pass --allow-dirty to apply the files as they are in the work tree",
     )
-
-
-def unexpected(digest: str, expected: str | None) -> Refused | None:
-    """Refuse a plan that is not the one that was approved.
-
-    Args:
-        digest: Of the plan made now.
-        expected: Of the approved one; None when there was no approval to compare with.
-    """
-    if expected is None or digest == expected:
-        return None
-    return Refused(
-        f"the plan made now ({digest}) is not the approved one ({expected})",
-        advice="look at the new plan and approve that one",
-    )
