@@ -1,6 +1,6 @@
 """The Markdown report, for pull requests and job summaries: safe to post whatever a workspace calls things."""
 
-from reconciler.plan import ChangeResult, action_of, subject_of
+from reconciler.plan import ChangeResult, Finding, action_of, subject_of
 from reconciler.report.escape import code_span
 from reconciler.report.record import RunReport, Status, TargetReport
 from reconciler.report.wording import (
@@ -12,6 +12,7 @@ from reconciler.report.wording import (
     place_of,
     symbol_of,
     total,
+    who_ran,
     why,
 )
 
@@ -32,10 +33,9 @@ def render_markdown(report: RunReport) -> str:
 
 
 def _target(target: TargetReport) -> list[str]:
-    who = "not reached" if target.identity is None else f"as {code_span(target.identity)}"
     blocks = [
         f"### {code_span(target.target)}: {target.status.value}",
-        f"{code_span(target.host)}, {who}, {code_span(commit_words(target))}",
+        ", ".join(map(code_span, (target.host, who_ran(target.identity), commit_words(target)))),
     ]
     gone = actions_in_words([result.change for result in target.results if deletes(result.change)])
     if gone:
@@ -43,16 +43,16 @@ def _target(target: TargetReport) -> list[str]:
     for group in by_scope(target.results).values():
         blocks += [f"Scope {code_span(group[0].change.scope)}", _table(group)]
     if target.findings:
-        blocks.append("Found, and left alone:")
-        blocks.append(
-            "\n".join(
-                f"- {finding.kind.value} {code_span(place_of(finding))} {code_span(finding.detail)}".rstrip()
-                for finding in target.findings
-            )
-        )
+        blocks += ["Found, and left alone:", "\n".join(_finding(finding) for finding in target.findings)]
     if target.errors:
         blocks += ["Errors:", "\n".join(f"- {code_span(error)}" for error in target.errors)]
     return blocks
+
+
+def _finding(finding: Finding) -> str:
+    """Return a list item."""
+    line = f"- {finding.kind.value} {code_span(place_of(finding))}"
+    return f"{line}: {code_span(finding.detail)}" if finding.detail else line
 
 
 def _table(results: list[ChangeResult]) -> str:

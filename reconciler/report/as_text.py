@@ -12,6 +12,7 @@ from reconciler.report.wording import (
     place_of,
     symbol_of,
     total,
+    who_ran,
     why,
 )
 
@@ -35,11 +36,10 @@ def render_text(report: RunReport, *, color: bool, width: int | None = None) -> 
 
 
 def _target(target: TargetReport, *, width: int | None) -> list[Line]:
-    who = "not reached" if target.identity is None else f"as {target.identity}"
     title = (
         Cell(target.target, Tone.TITLE),
         Cell(target.host),
-        Cell(who),
+        Cell(who_ran(target.identity)),
         Cell(commit_words(target)),
         Cell(target.status.value, _tone_of_status(target.status)),
     )

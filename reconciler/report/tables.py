@@ -8,7 +8,7 @@ from reconciler.model import Acl
 from reconciler.report.as_json import dump, instant
 from reconciler.report.layout import Cell, Line, Tone, aligned, paint, sentence
 from reconciler.report.record import ListedKey, ListedScope, TargetListing, TargetRow
-from reconciler.report.wording import count
+from reconciler.report.wording import count, who_ran
 
 
 def render_targets(rows: tuple[TargetRow, ...], *, color: bool) -> str:
@@ -52,8 +52,7 @@ def render_listing(listings: tuple[TargetListing, ...], *, color: bool) -> str:
     """Return the scopes of each workspace with grants and keys, and when each key was last put."""
     lines: list[Line] = []
     for listing in listings:
-        who = "not reached" if listing.identity is None else f"as {listing.identity}"
-        lines.append(Line((Cell(listing.target, Tone.TITLE), Cell(listing.host), Cell(who))))
+        lines.append(Line((Cell(listing.target, Tone.TITLE), Cell(listing.host), Cell(who_ran(listing.identity)))))
         for scope in listing.scopes:
             lines += [Line(), *_listed_scope(scope)]
         lines.append(Line())

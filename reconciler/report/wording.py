@@ -21,6 +21,7 @@ from reconciler.plan import (
     PutSecret,
     action_of,
 )
+from reconciler.report.escape import escape_text
 from reconciler.report.record import RunReport, Status, TargetReport
 
 
@@ -74,10 +75,16 @@ def by_scope(results: tuple[ChangeResult, ...]) -> dict[FoldedName, list[ChangeR
 
 
 def place_of(finding: Finding) -> str:
-    """Return ``scope``, ``scope/key``, or ``scope: principal``."""
+    """Return ``scope``, ``scope/key``, or ``scope: principal``, each part escaped by itself."""
+    scope = escape_text(finding.scope)
     if finding.principal is not None:
-        return f"{finding.scope}: {finding.principal}"
-    return finding.scope if finding.key is None else f"{finding.scope}/{finding.key}"
+        return f"{scope}: {escape_text(finding.principal)}"
+    return scope if finding.key is None else f"{scope}/{escape_text(finding.key)}"
+
+
+def who_ran(identity: str | None) -> str:
+    """Return ``as NAME``, escaped, or that nobody got as far as the workspace."""
+    return "not reached" if identity is None else f"as {escape_text(identity)}"
 
 
 def commit_words(target: TargetReport) -> str:

@@ -1,0 +1,52 @@
+"""What the text report says, beyond how it looks."""
+
+import subprocess
+import sys
+
+import pytest
+
+from reconciler.report import Format, Status, render, render_text
+from tests.report.situations import SITUATIONS, put, run, target_report, unreached
+
+
+@pytest.mark.parametrize("situation", [pytest.param(name, id=name) for name in SITUATIONS])
+def test_no_changes_is_said_only_when_that_is_known(situation: str) -> None:
+    """Scripts look for the words "no changes", so they stand there exactly when every target is clean."""
+    statuses = {target.status for target in SITUATIONS[situation].targets}
+    assert ("no changes" in render_text(SITUATIONS[situation], color=False)) == (statuses == {Status.CLEAN})
+
+
+def test_target_that_failed_before_its_survey_is_not_called_unchanged() -> None:
+    """Without a survey nobody knows whether there are changes."""
+    report = run(unreached("prod", "no route"), exit_code=1)
+    assert "no changes" not in render_text(report, color=False)
+
+
+@pytest.mark.parametrize("width", [None, 1, 40])
+def test_names_are_never_cut(width: int | None) -> None:
+    """However narrow the terminal, a name of 128 characters can be searched for and copied."""
+    name = "n" * 128
+    report = run(target_report(name, Status.FAILED, put(name, scope=name), errors=(f"key {name}: denied",)))
+    assert render_text(report, color=False, width=width).count(name) == 4
+
+
+def test_only_what_is_drawn_imports_rich() -> None:
+    """JSON, Markdown and plain text do without rich, which costs more than all of this room."""
+    program = """
+import sys
+from tests.report.situations import SITUATIONS
+from reconciler.report import Format, render
+for form in Format:
+    render(SITUATIONS["pending"], form)
+print([name for name in sys.modules if name.partition(".")[0] in ("rich", "click", "databricks")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_colours_add_nothing_but_colours() -> None:
+    """Without its colours a coloured report reads as the plain one."""
+    for report in SITUATIONS.values():
+        coloured = render(report, Format.TEXT, color=True)
+        assert "\x1b[" in coloured
+        assert "\x1b[" not in render(report, Format.TEXT)
