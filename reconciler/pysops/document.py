@@ -1,26 +1,58 @@
 """Bytes to a positioned tree: the one strict parse that every reader of a SOPS file shares.
 
 Strict whatever decrypts: refused are a second document, duplicate keys, aliases, anchors, ``<<``, tags, directives,
-BOM, control characters and the line breaks NEL, U+2028, U+2029 and lone CR, keys that are not text, and more than 16 MiB.
+BOM, control characters and the line breaks NEL, U+2028, U+2029 and lone CR, keys that are not text, an ``ENC[…]`` that
+does not match to its end, and more than 16 MiB.
+
+Reads libyaml's events, as the nodes that PyYAML builds of them no longer show tags, anchors and directives. Nothing
+recurses, so that no depth of nesting exhausts the stack.
 """
 
 from __future__ import annotations
 
-import enum
+import re
 from dataclasses import dataclass
+from typing import Final
 
-from reconciler.pysops.errors import Mark
+from yaml import CLoader, YAMLError
+from yaml import parse as yaml_events
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from reconciler.pysops.envelope import ENVELOPE_START, parse_envelope
+from reconciler.pysops.errors import DocumentError, Mark
+from reconciler.pysops.scalars import ScalarKind, UnsignedOverflow, kind_of
 
 
-class ScalarKind(enum.Enum):
-    """What a scalar resolves to by the table of go.yaml.in/yaml/v3, which sops uses."""
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""Largest file that is read."""
 
-    STR = "str"
-    INT = "int"
-    FLOAT = "float"
-    BOOL = "bool"
-    NULL = "null"
-    TIMESTAMP = "timestamp"
+MAX_DEPTH: Final = 100
+"""Most mappings and lists within each other."""
+
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]|\r(?!\n)")
+
+_FORBIDDEN_NAMES: Final = {
+    "\r": "a carriage return without a line feed",
+    "\x85": "the line break NEL (U+0085)",
+    "\u2028": "the line separator (U+2028)",
+    "\u2029": "the paragraph separator (U+2029)",
+    "\ufeff": "a byte order mark (U+FEFF)",
+}
+
+_CONFLICT: Final = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
+"""What git leaves behind, see git-merge(1), "How conflicts are presented"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,4 +100,220 @@ class Document:
     """One parsed file."""
 
     root: Mapping
-    """Everything, the ``sops`` metadata included. An empty mapping for an empty document."""
+    """Everything, the ``sops`` metadata included."""
+
+
+def parse(data: bytes) -> Document:
+    """Read the bytes of a file.
+
+    Args:
+        data: the whole file.
+
+    Returns:
+        The tree, with the place of every node.
+
+    Raises:
+        DocumentError: it is not YAML, or against one of the rules above; carries the place.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise DocumentError("the file is too large", expected=f"at most {MAX_FILE_BYTES // 1024**2} MiB")
+    text = _decode(data)
+    _check_characters(text)
+    _check_conflict_markers(text)
+    return Document(root=_build(data))
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        offset = error.start
+    # Raised outside the handler: the exception of the codec holds the whole file and would be chained.
+    line_start = data.rfind(b"\n", 0, offset) + 1
+    mark = Mark(line=data.count(b"\n", 0, offset) + 1, column=len(data[line_start:offset].decode()) + 1)
+    raise DocumentError("the file is not UTF-8 text", mark=mark, expected="YAML as `sops encrypt` writes it")
+
+
+def _check_characters(text: str) -> None:
+    found = _FORBIDDEN.search(text)
+    if found is None:
+        return
+    character = found[0]
+    name = _FORBIDDEN_NAMES.get(character, f"the control character U+{ord(character):04X}")
+    raise DocumentError(
+        f"{name} stands in the file",
+        mark=_mark_at(text, found.start()),
+        expected="visible text, spaces, tabs, and line breaks LF or CRLF",
+        advice="within double quotes it can be written as an escape",
+    )
+
+
+def _check_conflict_markers(text: str) -> None:
+    found = _CONFLICT.search(text)
+    if found is not None:
+        raise DocumentError(
+            "git conflict markers",
+            mark=_mark_at(text, found.start()),
+            advice="take one side as a whole (`git checkout --ours FILE` or `--theirs`) and make the change again",
+        )
+
+
+def _mark_at(text: str, offset: int) -> Mark:
+    return Mark(line=text.count("\n", 0, offset) + 1, column=offset - text.rfind("\n", 0, offset))
+
+
+def _build(data: bytes) -> Mapping:
+    builder = _Builder()
+    try:
+        for event in yaml_events(data, Loader=CLoader):
+            builder.take(event)
+    except YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        mark = None if place is None else Mark(line=place.line + 1, column=place.column + 1)
+    else:
+        return builder.finish()
+    # Raised outside the handler: the parser's own message quotes the text and would be chained.
+    raise DocumentError("not valid YAML", mark=mark)
+
+
+class _OpenMapping:
+    """A mapping that has begun and not ended."""
+
+    __slots__ = ("entries", "key", "mark", "names")
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        self.entries: list[Entry] = []
+        self.names: set[str] = set()
+        self.key: Scalar | None = None
+
+    def take(self, node: Node) -> None:
+        if self.key is None:
+            self.key = self._checked_key(node)
+        else:
+            self.entries.append(Entry(key=self.key, value=node))
+            self.key = None
+
+    def close(self) -> Mapping:
+        return Mapping(entries=tuple(self.entries), mark=self.mark)
+
+    def _checked_key(self, node: Node) -> Scalar:
+        if not isinstance(node, Scalar) or node.kind is not ScalarKind.STR:
+            raise DocumentError(
+                "a key that is not text", mark=node.mark, advice="put it in quotes if it is meant as a name"
+            )
+        if node.text == "<<":
+            raise DocumentError("a merge key (<<)", mark=node.mark, advice="write out what it would merge")
+        if node.text in self.names:
+            raise DocumentError("a key that stands twice in its mapping", mark=node.mark, advice="remove one of them")
+        self.names.add(node.text)
+        return node
+
+
+class _OpenSequence:
+    """A list that has begun and not ended."""
+
+    __slots__ = ("items", "mark")
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        self.items: list[Node] = []
+
+    def take(self, node: Node) -> None:
+        self.items.append(node)
+
+    def close(self) -> Sequence:
+        return Sequence(items=tuple(self.items), mark=self.mark)
+
+
+class _Builder:
+    """Takes the events of one file, one by one, and refuses what is not read."""
+
+    def __init__(self) -> None:
+        self._open: list[_OpenMapping | _OpenSequence] = []
+        self._root: Node | None = None
+
+    def take(self, event: Event) -> None:
+        match event:
+            case ScalarEvent():
+                self._add(self._scalar(event))
+            case MappingStartEvent() | SequenceStartEvent():
+                self._start(event)
+            case MappingEndEvent() | SequenceEndEvent():
+                self._add(self._open.pop().close())
+            case DocumentStartEvent():
+                self._start_document(event)
+            case AliasEvent():
+                raise DocumentError("an alias", mark=_mark_of(event), advice="write the value out")
+            case StreamStartEvent() | StreamEndEvent() | DocumentEndEvent():
+                pass
+            case _:  # whatever libyaml may learn to say
+                raise DocumentError("YAML of an unknown kind", mark=_mark_of(event))
+
+    def finish(self) -> Mapping:
+        """Return the root, once all events are taken."""
+        match self._root:
+            case Mapping():
+                return self._root
+            case None:
+                raise DocumentError("the file is empty", expected="a mapping")
+            case Scalar(kind=ScalarKind.NULL):
+                raise DocumentError("the file holds nothing", mark=self._root.mark, expected="a mapping")
+            case Scalar():
+                raise DocumentError("a single value at the top of the file", mark=self._root.mark, expected="a mapping")
+            case Sequence():
+                raise DocumentError("a list at the top of the file", mark=self._root.mark, expected="a mapping")
+
+    def _start_document(self, event: DocumentStartEvent) -> None:
+        if self._root is not None:
+            raise DocumentError(
+                "a second document", mark=_mark_of(event), expected="one document", advice="remove the line ---"
+            )
+        if event.version is not None or event.tags:
+            raise DocumentError("a directive", mark=_mark_of(event), advice="remove the line that starts with %")
+
+    def _start(self, event: MappingStartEvent | SequenceStartEvent) -> None:
+        mark = _mark_of(event)
+        _check_properties(event, mark)
+        if len(self._open) >= MAX_DEPTH:
+            raise DocumentError("nested too deeply", mark=mark, expected=f"at most {MAX_DEPTH} levels")
+        parent = self._open[-1] if self._open else None
+        if isinstance(parent, _OpenMapping) and parent.key is None:
+            raise DocumentError("a key that is not text", mark=mark)
+        self._open.append(_OpenMapping(mark) if isinstance(event, MappingStartEvent) else _OpenSequence(mark))
+
+    def _add(self, node: Node) -> None:
+        if self._open:
+            self._open[-1].take(node)
+        else:
+            self._root = node
+
+    @staticmethod
+    def _scalar(event: ScalarEvent) -> Scalar:
+        mark = _mark_of(event)
+        _check_properties(event, mark)
+        text: str = event.value
+        if event.style:
+            kind = ScalarKind.STR
+        else:
+            try:
+                kind = kind_of(text)
+            except UnsignedOverflow:
+                raise DocumentError("an integer above 2**63 - 1", mark=mark, advice="put it in quotes") from None
+        if text.startswith(ENVELOPE_START) and parse_envelope(text) is None:
+            raise DocumentError(
+                "an encrypted value that is not whole", mark=mark, expected="ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]"
+            )
+        return Scalar(text=text, kind=kind, mark=mark)
+
+
+def _check_properties(event: ScalarEvent | MappingStartEvent | SequenceStartEvent, mark: Mark) -> None:
+    if event.anchor is not None:
+        raise DocumentError("an anchor", mark=mark, advice="write the value out wherever it is meant")
+    if event.tag is not None:
+        raise DocumentError("a tag", mark=mark, advice="remove what starts with !")
+
+
+def _mark_of(event: Event) -> Mark:
+    place = event.start_mark
+    return Mark(line=1, column=1) if place is None else Mark(line=place.line + 1, column=place.column + 1)
