@@ -25,6 +25,7 @@ help: ## List the targets
 	@echo '  ARGS="…" is passed on: make plan ARGS="prod -o json". PYTHON=python3.12 chooses an interpreter.'
 
 setup: $(VENV) ## Make .venv from the locked requirements (the others do it when it is missing or outdated)
+	@:
 
 plan: $(VENV) ## Show what reconcile would do; writes nothing
 	@$(BIN)/reconciler plan $(ARGS)
