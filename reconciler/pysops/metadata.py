@@ -91,7 +91,7 @@ class Metadata:
     encrypted_regex: str | None
     unencrypted_comment_regex: str | None
     encrypted_comment_regex: str | None
-    """Selectors: at most one of the six is set. With none of them sops assumes the unencrypted suffix `_unencrypted`."""
+    """Selectors: at most one of the six is set. Without any, what ends in `_unencrypted` is plain."""
 
     mac_only_encrypted: bool
     """Whether the MAC leaves out what is not encrypted."""

@@ -1,0 +1,211 @@
+"""From a parsed file and the identities at hand to its values: data key, values, MAC.
+
+No value leaves before the MAC is verified. Exceptions leave without the frames below `decrypt`, as a crash reporter
+that prints local variables would find values there.
+
+AES-256-GCM binds every value to the mapping keys above it; the MAC, a SHA-512 over all leaves in file order encrypted
+with the data key, binds them to each other. What that does not prove is listed in docs; see also
+https://getsops.io/docs/#message-authentication-code.
+"""
+
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING, Final, assert_never
+
+from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
+from reconciler.pysops.envelope import Envelope, parse_envelope
+from reconciler.pysops.errors import (
+    DecryptionError,
+    DocumentError,
+    MacMismatch,
+    MetadataError,
+    NoIdentity,
+    SopsError,
+    TamperedValue,
+)
+from reconciler.pysops.identities import Identities
+from reconciler.pysops.metadata import METADATA_KEY, Metadata, read_metadata
+from reconciler.pysops.scalars import ScalarKind, plain_value
+from reconciler.pysops.selectors import Selector, selector_of
+from reconciler.pysops.timestamps import without_fraction
+from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
+
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_DATA_KEY_BYTES: Final = 32
+
+_MAC_ONLY_ENCRYPTED_START: Final = hashlib.sha256(b"sops").digest()
+"""``MACOnlyEncryptedInitialization`` of sops.go: such a MAC never equals one over everything."""
+
+_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{50,2500}")
+"""What may be quoted from a file as a recipient: Bech32, X25519 or longer."""
+
+
+def decrypt(document: Document, identities: Identities) -> dict[str, object]:
+    """Unlock a file.
+
+    Args:
+        document: what `parse` made of it.
+        identities: the keys to try.
+
+    Returns:
+        The values without the metadata: nested dicts and lists, in file order, of str, int, float, bool and None; bytes
+        where a text is not UTF-8; timestamps as RFC 3339 text.
+
+    Raises:
+        MetadataError: the metadata is missing, malformed or asks for what is not supported.
+        DocumentError: a value that must be encrypted is not.
+        NoIdentity: none of the identities opens the file.
+        TamperedValue: a value does not authenticate; carries its place.
+        MacMismatch: the values authenticate one by one, but not together.
+    """
+    try:
+        return _decrypt(document, identities)
+    except SopsError as error:
+        failure = error.with_traceback(None)
+    raise failure
+
+
+def _decrypt(document: Document, identities: Identities) -> dict[str, object]:
+    metadata = read_metadata(document)
+    selector = selector_of(metadata)
+    unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector)
+    values = unlocking.mapping(document.root, b"", matched=False)
+    unlocking.verify()
+    return values
+
+
+def _unlock(metadata: Metadata, identities: Identities) -> "AESGCM":
+    if not metadata.age:
+        raise MetadataError(
+            f"the file is not encrypted to age, only to {', '.join(metadata.other_sources)}",
+            mark=metadata.mark,
+            expected="at least one age recipient: other key sources are not supported yet",
+        )
+    data_key = identities.open_data_key(metadata.age)
+    if data_key is None:
+        raise _no_identity(metadata, identities)
+    if len(data_key) != _DATA_KEY_BYTES:
+        raise DecryptionError("the data key is not of 256 bits", mark=metadata.mark)
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(data_key)
+
+
+def _no_identity(metadata: Metadata, identities: Identities) -> NoIdentity:
+    named = [stanza.recipient for stanza in metadata.age if _RECIPIENT.fullmatch(stanza.recipient)]
+    hints = [problem.what for problem in identities.problems]
+    if len(identities):
+        hints.insert(0, f"the keys at hand are those of {', '.join(identities.recipients)}")
+    elif not hints:
+        hints.append("put a key into SOPS_AGE_KEY or SOPS_AGE_KEY_FILE, or into the file sops/age/keys.txt of the user")
+    return NoIdentity(
+        "no identity at hand opens the file" if len(identities) else "there is no identity to open the file with",
+        mark=metadata.mark,
+        expected=f"the key of {' or '.join(named)}" if named else None,
+        advice="; ".join(hints),
+    )
+
+
+class _Unlocking:
+    """One walk over one file: decrypts values and feeds the MAC."""
+
+    def __init__(self, cipher: "AESGCM", metadata: Metadata, selector: Selector) -> None:
+        self._cipher = cipher
+        self._metadata = metadata
+        self._selector = selector
+        self._digest = hashlib.sha512(_MAC_ONLY_ENCRYPTED_START if metadata.mac_only_encrypted else b"")
+
+    def mapping(self, node: Mapping, above: bytes, *, matched: bool) -> dict[str, object]:
+        """Unlock a mapping; ``above`` are the keys above it, each with a colon behind."""
+        values: dict[str, object] = {}
+        for entry in node.entries:
+            name = entry.key.text
+            if not above and name == METADATA_KEY:
+                continue
+            below = matched or self._selector.matches(name)
+            value = self._node(entry.value, b"%b%b:" % (above, name.encode()), matched=below)
+            if value is COMMENT:
+                raise TamperedValue("a value that says it is a comment", mark=entry.value.mark)
+            values[name] = value
+        return values
+
+    def _sequence(self, node: Sequence, above: bytes, *, matched: bool) -> list[object]:
+        # sops writes an encrypted comment between items as an item: such a one is not a value.
+        values = (self._node(item, above, matched=matched) for item in node.items)
+        return [value for value in values if value is not COMMENT]
+
+    def _node(self, node: Node, above: bytes, *, matched: bool) -> object:
+        match node:
+            case Scalar():
+                return self._scalar(node, above, encrypted=self._selector.encrypts(matched=matched))
+            case Mapping():
+                return self.mapping(node, above, matched=matched)
+            case Sequence():
+                return self._sequence(node, above, matched=matched)
+            case _:
+                assert_never(node)
+
+    def _scalar(self, node: Scalar, above: bytes, *, encrypted: bool) -> object:
+        if node.kind is ScalarKind.NULL:
+            return None  # never encrypted, and no part of the MAC
+        if encrypted:
+            value = "" if node.kind is ScalarKind.STR and not node.text else self._decrypted(node, above)
+        else:
+            value = plain_value(node.text, node.kind)
+        if value is not COMMENT and (encrypted or not self._metadata.mac_only_encrypted):
+            self._digest.update(mac_bytes(value))
+        return value
+
+    def _decrypted(self, node: Scalar, above: bytes) -> object:
+        envelope = parse_envelope(node.text) if node.kind is ScalarKind.STR else None
+        if envelope is None:
+            raise DocumentError(
+                "a value that is not encrypted, though the metadata says it is",
+                mark=node.mark,
+                expected="ENC[AES256_GCM,…]",
+                advice="set it with sops, or encrypt the file again",
+            )
+        plain = self._open(envelope, above)
+        if plain is None:
+            raise TamperedValue(
+                "a value does not authenticate: it was altered, or stands below other keys than it was encrypted for",
+                mark=node.mark,
+                advice="restore it from git, or set it again with sops",
+            )
+        value = typed_value(envelope.kind, plain)
+        if value is None:
+            raise TamperedValue(f"a value is not of the type that it says, {envelope.kind}", mark=node.mark)
+        return value
+
+    def _open(self, envelope: Envelope, above: bytes) -> bytes | None:
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._cipher.decrypt(envelope.iv, envelope.data + envelope.tag, above)
+        except InvalidTag:
+            return None
+
+    def verify(self) -> None:
+        """Compare the MAC of what was walked with the one in the metadata.
+
+        Raises:
+            MacMismatch: they differ, or the one in the metadata does not authenticate.
+        """
+        envelope = parse_envelope(self._metadata.mac)
+        stored = (
+            None if envelope is None else self._open(envelope, without_fraction(self._metadata.lastmodified).encode())
+        )
+        if stored is None:
+            raise MacMismatch(
+                "the MAC does not authenticate: it or lastmodified was altered", mark=self._metadata.mac_mark
+            )
+        if not hmac.compare_digest(stored, self._digest.hexdigest().upper().encode()):
+            raise MacMismatch(
+                "the MAC does not fit the values: some were added, removed, moved or altered without sops",
+                mark=self._metadata.mac_mark,
+                advice="restore the file from git, and make changes with sops",
+            )

@@ -1,0 +1,99 @@
+"""What an opened value is, and what it adds to the MAC: ``Cipher.Decrypt`` and ``ToBytes`` of sops."""
+
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from reconciler.pysops.envelope import EnvelopeKind
+from reconciler.pysops.timestamps import from_rfc3339
+
+
+class Comment:
+    """Stands for an encrypted comment: sops writes one between the items of a list as an item."""
+
+
+COMMENT: Final = Comment()
+"""The only one: what it says is dropped."""
+
+_INT: Final = re.compile(r"[-+]?[0-9]{1,30}")
+_INT64: Final = range(-(2**63), 2**63)
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE: Final = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
+_BOOLS: Final = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+"""Go's ``strconv.ParseBool``."""
+
+
+def typed_value(kind: EnvelopeKind, plain: bytes) -> object:
+    """Return the value of an opened envelope.
+
+    Args:
+        kind: the type that the envelope says; nothing authenticates it.
+        plain: what was decrypted.
+
+    Returns:
+        str, bytes (for a text that is not UTF-8), int, float, bool, a timestamp as RFC 3339 text, or `COMMENT`. None
+        when ``plain`` is not of that type.
+    """
+    if kind == "comment":
+        return COMMENT
+    try:
+        text = plain.decode()
+    except UnicodeDecodeError:
+        return plain if kind == "str" else None
+    return text if kind == "str" else _PARSERS[kind](text)
+
+
+def mac_bytes(value: object) -> bytes:
+    """Return what a leaf adds to the MAC.
+
+    Raises:
+        TypeError: it is no leaf.
+    """
+    match value:
+        case str():
+            return value.encode()
+        case bytes():
+            return value
+        case bool():
+            return b"True" if value else b"False"
+        case int():
+            return b"%d" % value
+        case float():
+            return _float_text(value).encode()
+        case _:
+            raise TypeError(f"no leaf: {type(value).__name__}")
+
+
+def _int(text: str) -> int | None:
+    value = int(text) if _INT.fullmatch(text) is not None else None
+    return value if value in _INT64 else None
+
+
+def _float(text: str) -> float | None:
+    if text in _NOT_FINITE:
+        return _NOT_FINITE[text]
+    value = float(text) if _FLOAT.fullmatch(text) is not None else math.inf
+    return None if math.isinf(value) else value
+
+
+def _float_text(value: float) -> str:
+    # As strconv.FormatFloat(value, 'f', -1, 64): the shortest digits that read back, without exponent.
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").removesuffix(".") if "." in text else text
+
+
+_PARSERS: Final[dict[str, Callable[[str], object]]] = {
+    "int": _int,
+    "float": _float,
+    "bool": _BOOLS.get,
+    "time": from_rfc3339,
+}
