@@ -1,1 +1,49 @@
-"""All that can be said of the files in git without any key."""
+"""All that git says without any key: targets, scope files, and which part of them a run is about.
+
+``validate`` and ``review`` stop here. Pure: it decides on bytes that it is handed (`Sources`).
+"""
+
+from reconciler.policy.crossing import contributions_of, cross_problems
+from reconciler.policy.scope_files import ScopeFile, UnreadableFile, read_scope_file
+from reconciler.policy.selection import Policy, ScopePolicy, SelectedTarget, Selection
+from reconciler.policy.sources import Sources
+from reconciler.policy.targets import EmbeddedSettings, Target, Targets, WorkspaceSettings, read_targets
+from reconciler.policy.zones import parse_extra_hosts
+
+
+__all__ = [
+    "EmbeddedSettings",
+    "Policy",
+    "ScopeFile",
+    "ScopePolicy",
+    "SelectedTarget",
+    "Selection",
+    "Sources",
+    "Target",
+    "Targets",
+    "WorkspaceSettings",
+    "load",
+    "parse_extra_hosts",
+]
+
+
+def load(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Policy:
+    """Read all files. Never raises for what stands in them: problems are kept with each file.
+
+    Args:
+        sources: the files of ``secrets/``.
+        extra_hosts: hosts and zones besides those of Databricks, as `parse_extra_hosts` returns them.
+    """
+    read = [read_scope_file(path, sources.files[path]) for path in sources.scope_files()]
+    files = tuple(file for file in read if isinstance(file, ScopeFile))
+    targets = read_targets(sources, extra_hosts)
+    contributions = contributions_of(files)
+    return Policy(
+        targets=targets,
+        files=files,
+        unreadable=tuple(file for file in read if isinstance(file, UnreadableFile)),
+        source_problems=sources.problems,
+        contributions=contributions,
+        cross_problems=cross_problems(contributions, targets),
+        commit=sources.commit,
+    )

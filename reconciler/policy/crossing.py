@@ -1,0 +1,165 @@
+"""Rules that no file breaks alone: who feeds which scope, and whether there is such a host."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.errors import Problem
+from reconciler.model import MAX_KEYS_PER_SCOPE, FoldedName, KeyName, ScopeName, fold
+from reconciler.policy.findings import Findings, did_you_mean, quoted
+from reconciler.policy.scope_files import ScopeFile
+from reconciler.policy.scope_values import Feed, KeyEntry
+from reconciler.policy.sources import escaped
+from reconciler.policy.targets import Target, Targets
+from reconciler.pysops import Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ScopeId:
+    """One scope of one workspace, as names compare."""
+
+    host_key: str
+    scope: FoldedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What one file gives to one scope."""
+
+    file: ScopeFile
+    feed: Feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossProblem:
+    """A problem of several files, and the scope that it is about."""
+
+    scope: ScopeId | None
+    """None when it may be about any scope."""
+
+    problem: Problem
+
+
+Contributions = Mapping[ScopeId, tuple[Contribution, ...]]
+"""Scope to what each file gives to it, by path."""
+
+
+def scope_id(feed: Feed) -> ScopeId:
+    """Return which scope ``feed`` feeds."""
+    return ScopeId(host_key=feed.host_key, scope=fold(feed.scope))
+
+
+def contributions_of(files: Iterable[ScopeFile]) -> Contributions:
+    """Return scope to contributions, sorted by scope and, within one, by path."""
+    found: dict[ScopeId, list[Contribution]] = {}
+    for file in sorted(files, key=lambda file: file.path):
+        for feed in file.feeds:
+            found.setdefault(scope_id(feed), []).append(Contribution(file=file, feed=feed))
+    return {scope: tuple(found[scope]) for scope in sorted(found)}
+
+
+def cross_problems(contributions: Contributions, targets: Targets) -> tuple[CrossProblem, ...]:
+    """Return what is wrong between files. Unknown hosts are looked for only while targets.yaml itself is fine."""
+    problems: list[CrossProblem] = []
+    by_host = {target.host_key: target for target in targets.targets}
+    unknown: set[tuple[str, str]] = set()
+    for scope, parts in contributions.items():
+        target = by_host.get(scope.host_key)
+        found: list[Problem] = []
+        found.extend(_twice_fed(parts))
+        found.extend(_policy_twice(parts))
+        found.extend(_too_many(parts))
+        if target is not None and scope.scope == fold(target.ledger_scope):
+            found.extend(_ledger(parts, target))
+        problems.extend(CrossProblem(scope=scope, problem=problem) for problem in found)
+        if target is None and not targets.problems:
+            for part in parts:
+                if (part.file.path, scope.host_key) not in unknown:
+                    unknown.add((part.file.path, scope.host_key))
+                    # A misspelt host takes keys away from a scope that it does not name, so it is about any of them.
+                    problems.append(CrossProblem(scope=None, problem=_unknown_host(part, targets)))
+    return tuple(problems)
+
+
+def _one(path: str, mark: Mark, what: str, *, expected: str, advice: str | None = None) -> Problem:
+    findings = Findings(path)
+    findings.add(mark, what, expected=expected, advice=advice)
+    return next(iter(findings))
+
+
+def _twice_fed(parts: tuple[Contribution, ...]) -> Iterator[Problem]:
+    seen: dict[FoldedName, tuple[Contribution, KeyEntry]] = {}
+    for part in parts:
+        for key in part.feed.keys:
+            first, first_key = seen.setdefault(fold(key.name), (part, key))
+            if first.file is not part.file:
+                yield _one(
+                    part.file.path,
+                    key.mark,
+                    f"the key '{key.name}' of scope '{part.feed.scope}' is also fed by "
+                    f"{escaped(first.file.path)}:{first_key.mark.line}:{first_key.mark.column}",
+                    expected="each key in one file only",
+                )
+
+
+def _policy_twice(parts: tuple[Contribution, ...]) -> Iterator[Problem]:
+    with_policy = [part for part in parts if part.file.policy_mark is not None]
+    for part in with_policy[1:]:
+        mark, first_mark = part.file.policy_mark, with_policy[0].file.policy_mark
+        if part.file is not with_policy[0].file and mark is not None and first_mark is not None:
+            yield _one(
+                part.file.path,
+                mark,
+                f"acls, prune or rotation of scope '{part.feed.scope}' stand in "
+                f"{escaped(with_policy[0].file.path)}:{first_mark.line}:{first_mark.column} too",
+                expected="per scope at most one file with any of them",
+            )
+
+
+def _too_many(parts: tuple[Contribution, ...]) -> Iterator[Problem]:
+    keys = [(part, key) for part in parts for key in part.feed.keys]
+    if len(keys) > MAX_KEYS_PER_SCOPE:
+        part, key = keys[MAX_KEYS_PER_SCOPE]
+        yield _one(
+            part.file.path,
+            key.mark,
+            f"the scope '{part.feed.scope}' gets {len(keys):,} keys",
+            expected=f"at most {MAX_KEYS_PER_SCOPE:,}, the platform's limit",
+            advice="split them over several scopes",
+        )
+
+
+def _ledger(parts: tuple[Contribution, ...], target: Target) -> Iterator[Problem]:
+    for part in parts:
+        yield _one(
+            part.file.path,
+            part.feed.mark,
+            f"the scope '{part.feed.scope}' is reserved for the ledger of target '{target.name}'",
+            expected="another scope",
+        )
+
+
+def _unknown_host(part: Contribution, targets: Targets) -> Problem:
+    host_key = part.feed.host_key
+    named = targets.named(host_key)
+    if named is None:
+        advice = did_you_mean(host_key, [target.host_key for target in targets.targets])
+    else:
+        advice = f"write the host of target '{named.name}': '{named.host_key}'"
+    return _one(
+        part.file.path,
+        part.feed.host_mark,
+        f"no target has the host {quoted(host_key)}",
+        expected="the host of a target",
+        advice=advice,
+    )
+
+
+def keys_of(parts: tuple[Contribution, ...]) -> tuple[KeyName, ...]:
+    """Return all keys that ``parts`` give to a scope, as names sort."""
+    return tuple(sorted((key.name for part in parts for key in part.feed.keys), key=fold))
+
+
+def spelling_of(parts: tuple[Contribution, ...]) -> ScopeName:
+    """Return how the scope is spelt: as most files spell it, else as the first of them by path does."""
+    return Counter(part.feed.scope for part in parts).most_common(1)[0][0]

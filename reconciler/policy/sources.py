@@ -1,0 +1,129 @@
+"""The files of ``secrets/`` as handed in: pure data, whoever read them.
+
+`reconciler.git` collects them, from the work tree or from a commit; everything behind it decides on bytes alone.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from reconciler.errors import Problem
+
+
+FOLDER: Final = "secrets"
+"""Directory, below that of the run, in which every file of ours stands."""
+
+TARGETS_FILE: Final = f"{FOLDER}/targets.yaml"
+"""The one file that is not a scope file."""
+
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""Largest file that is read. A thousand secrets of 10 KB each still fit, and nobody fills the memory with one push."""
+
+MAX_OTHER_BYTES: Final = 64 * 1024
+"""Files that are not YAML matter only as ``age_key_file``; larger ones are passed over unread."""
+
+_YAML_NAME: Final = re.compile(r"\.ya?ml\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What stands below ``secrets/``, at a commit or in the work tree."""
+
+    files: Mapping[str, bytes]
+    """Path, relative to the directory of the run and with forward slashes, to bytes. Read-only, sorted by path."""
+
+    problems: tuple[Problem, ...] = ()
+    """What could not be handed in: links, devices, files that are too large, unreadable names."""
+
+    commit: str | None = None
+    """Full hash of the commit that they were read from; None for the work tree."""
+
+    tracked: frozenset[str] | None = field(default=None)
+    """Paths that git knows; None where git could not be asked, outside a repository for one."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
+
+    def is_tracked(self, path: str) -> bool:
+        """Tell whether ``path`` is under version control; true where git could not be asked."""
+        return self.tracked is None or path in self.tracked
+
+    def scope_files(self) -> tuple[str, ...]:
+        """Return the paths of everything that must be a scope file, sorted."""
+        return tuple(path for path in self.files if is_yaml(path) and path != TARGETS_FILE)
+
+
+def is_yaml(path: str) -> bool:
+    """Tell whether ``path`` is named like YAML, in whatever case, so that ``x.YAML`` is not passed over in silence."""
+    return _YAML_NAME.search(path) is not None
+
+
+def max_bytes(path: str) -> int:
+    """Return how large ``path`` may be to be read."""
+    return MAX_FILE_BYTES if is_yaml(path) else MAX_OTHER_BYTES
+
+
+def escaped(path: str) -> str:
+    """Return ``path`` with everything that does not print written as an escape, fit for a message on one line."""
+    return "".join(char if char.isprintable() else _escape(char) for char in path)
+
+
+def _escape(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python carries a byte of a file name that is not UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def name_problem(path: str) -> Problem | None:
+    """Return what is wrong with the name of a file, if anything.
+
+    Control characters, line breaks and marks that turn the direction of text would let one name pass for another in a
+    review or a log.
+    """
+    if path.isprintable():
+        return None
+    return Problem(
+        path=escaped(path),
+        what="the name of this file has characters that do not print",
+        expected="a name of printable characters in UTF-8",
+        advice="rename the file",
+    )
+
+
+def link_problem(path: str) -> Problem:
+    """Return the complaint about a link, which would read what stands elsewhere."""
+    return Problem(
+        path=escaped(path),
+        what="this is a symbolic link, and links are not followed",
+        expected="a regular file",
+        advice="put a copy of the file in its place, or take the link away",
+    )
+
+
+def irregular_problem(path: str) -> Problem:
+    """Return the complaint about a device, a pipe, a socket or a submodule."""
+    return Problem(
+        path=escaped(path),
+        what="this is neither a regular file nor a directory",
+        expected="a regular file",
+        advice=f"move it out of {FOLDER}/",
+    )
+
+
+def size_problem(path: str) -> Problem:
+    """Return the complaint about a file over the cap."""
+    return Problem(
+        path=escaped(path),
+        what="the file is larger than 16 MiB and was not read",
+        expected="at most 16 MiB",
+        advice="split it: several files may feed one scope",
+    )
+
+
+def unreadable_problem(path: str) -> Problem:
+    """Return the complaint about a file that the system does not let us read."""
+    return Problem(
+        path=escaped(path), what="the file cannot be read", advice="check that it exists and its permissions"
+    )

@@ -1,0 +1,382 @@
+"""``secrets/targets.yaml``: who owns what is written, and which workspaces there are.
+
+The rules, each with the accident or attack it prevents:
+
+* An allow-list of fields. Whoever can push a branch writes this file; a field that names a program or a file would have
+  the pipeline run or read it, and a secret does not belong in git.
+* Hosts by `reconciler.policy.zones`.
+* No two targets share a workspace: each would take the other's keys for strays.
+* ``age_key_file`` stays below ``secrets/`` and is tracked, so that no branch makes use of a private key lying around.
+* All problems are collected, with file, line and column; no text is quoted that may be a secret put in a wrong field.
+"""
+
+import re
+from dataclasses import dataclass
+
+from reconciler.errors import Problem
+from reconciler.model import LEDGER_SCOPE, FoldedName, Principal, ScopeName, fold, is_scope_name
+from reconciler.policy import names, target_fields, zones
+from reconciler.policy.findings import Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
+from reconciler.policy.sources import FOLDER, TARGETS_FILE, Sources, is_yaml
+from reconciler.pysops import DocumentError, Entry, Mapping, Mark, Node, Scalar, ScalarKind, Sequence, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceSettings:
+    """How to reach a real workspace, apart from what the environment keeps to itself. Names are those of the SDK."""
+
+    host: str
+    """``https://…``, or ``http://`` on loopback; checked against the zones."""
+
+    auth_type: str | None = None
+    """One of `target_fields.AUTH_TYPES`; None lets the SDK find out."""
+
+    profile: str | None = None
+    """Section of the user's configuration file, for authentication only: whoever reads it must check that its host is
+    ``host``."""
+
+    workspace_id: str | None = None
+    account_id: str | None = None
+    client_id: str | None = None
+    token_audience: str | None = None
+    azure_client_id: str | None = None
+    azure_tenant_id: str | None = None
+    azure_workspace_resource_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSettings:
+    """A workspace that runs for the command alone; its state stands in ``.reconciler/``."""
+
+    age_key_file: str
+    """The only identity that it uses: path relative to the directory of the run, below ``secrets/``, a key of
+    `Sources.files`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place that secrets go to."""
+
+    name: str
+    workspace: WorkspaceSettings | EmbeddedSettings
+    operators: tuple[Principal, ...] = ()
+    """Who may run this target; empty: whoever runs it first."""
+
+    ledger_readers: tuple[Principal, ...] = ()
+    """Who may read the ledger scope."""
+
+    protected_principals: tuple[Principal, ...] = ()
+    """Whose grants are never removed or lowered."""
+
+    ledger_scope: ScopeName = LEDGER_SCOPE
+    """Where the ledger of this target stands; no file may feed it."""
+
+    @property
+    def embedded(self) -> bool:
+        """Tell whether this is an embedded workspace, whose files come from the work tree."""
+        return isinstance(self.workspace, EmbeddedSettings)
+
+    @property
+    def host_key(self) -> str:
+        """The mapping key that stands above this target's scopes in scope files."""
+        match self.workspace:
+            case EmbeddedSettings():
+                return self.name
+            case WorkspaceSettings(host=host, workspace_id=workspace_id):
+                return zones.host_key_of(host, workspace_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What targets.yaml says, as far as it can be used."""
+
+    owner: str | None
+    """UUID in lower case: who owns what is written; None only when all targets are embedded."""
+
+    targets: tuple[Target, ...]
+    """In file order; without those that have problems."""
+
+    problems: tuple[Problem, ...]
+    """Everything wrong with the file; nothing is reconciled while there is any."""
+
+    def named(self, name: str) -> Target | None:
+        """Return the target of that name."""
+        return next((target for target in self.targets if target.name == name), None)
+
+
+def read_targets(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Targets:
+    """Read ``secrets/targets.yaml``. Never raises for what stands in it.
+
+    Args:
+        sources: the files, of which ``age_key_file`` must be one.
+        extra_hosts: as `zones.parse_extra_hosts` returns them.
+    """
+    findings = Findings(TARGETS_FILE)
+    data = sources.files.get(TARGETS_FILE)
+    if data is None:
+        if not any(problem.path == TARGETS_FILE for problem in sources.problems):
+            findings.add(
+                None,
+                "there is no such file" if sources.commit is None else "there is no such file in the commit",
+                expected="a file that names the targets",
+                advice="see the README for its few lines; -C DIR runs in another directory",
+            )
+        return Targets(owner=None, targets=(), problems=tuple(findings))
+    try:
+        root = parse(data).root
+    except DocumentError as error:
+        findings.add_error(error)
+        return Targets(owner=None, targets=(), problems=tuple(findings))
+    return _Reader(findings=findings, sources=sources, extra_hosts=extra_hosts).read(root)
+
+
+class _Reader:
+    """Walks the tree of one targets.yaml."""
+
+    def __init__(self, *, findings: Findings, sources: Sources, extra_hosts: tuple[str, ...]) -> None:
+        self._findings = findings
+        self._sources = sources
+        self._extra_hosts = extra_hosts
+        self._hosts: dict[str, tuple[str, Mark]] = {}
+        """Host (and workspace id) as it is compared, to the target that named it first and where."""
+
+    def read(self, root: Mapping) -> Targets:
+        fields = self._fields(root, "the file", target_fields.TOP_FIELDS)
+        owner = self._owner(fields["owner"]) if "owner" in fields else None
+        targets: list[Target] = []
+        every_embedded = True
+        if "targets" in fields:
+            entries = mapping_of(fields["targets"], self._findings, "targets", "names of targets, each with its fields")
+            for entry in entries:
+                target, embedded = self._target(entry)
+                every_embedded = every_embedded and embedded
+                targets.extend(() if target is None else (target,))
+            note_twins((entry.key for entry in entries), self._findings, "target")
+        elif not any(entry.key.text == "targets" for entry in root.entries):
+            self._findings.add(root.mark, "there is no field 'targets'", expected="targets: with at least one target")
+        if "owner" not in fields and not every_embedded:
+            self._findings.add(
+                root.mark,
+                "there is no field 'owner', and not all targets are embedded",
+                expected="owner: UUID, which says whose the written secrets are",
+                advice="make one with uuidgen, once, and keep it",
+            )
+        return Targets(owner=owner, targets=tuple(targets), problems=tuple(self._findings))
+
+    def _fields(self, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node]:
+        """Return the known fields of a mapping; note the others."""
+        fields: dict[str, Node] = {}
+        for entry in mapping_of(node, self._findings, what, f"the fields {', '.join(known)}"):
+            if entry.key.text in known:
+                fields[entry.key.text] = entry.value
+            else:
+                self._unknown_field(entry.key, known)
+        return fields
+
+    def _unknown_field(self, key: Scalar, known: tuple[str, ...]) -> None:
+        name = key.text
+        variable = target_fields.SECRET_FIELDS.get(name)
+        if name == "sops":
+            self._findings.add(key.mark, "the file is encrypted", expected="plaintext, so that a review can read it")
+        elif variable is not None:
+            self._findings.add(
+                key.mark,
+                f"'{name}' is a secret, and git is no place for one",
+                expected="no such field",
+                advice=f"put it into the environment as {variable}; if it was pushed, revoke it",
+            )
+        elif target_fields.PLACE_FIELD.fullmatch(name):
+            self._findings.add(
+                key.mark,
+                f"'{name}' names a program, a file or an address: whoever can push a branch could have it used",
+                expected="no such field",
+                advice="the environment may name it, or a profile of your own",
+            )
+        else:
+            self._findings.add(
+                key.mark,
+                f"unknown field {quoted(name)}",
+                expected=f"one of {', '.join(known)}",
+                advice=did_you_mean(name, known),
+            )
+
+    def _owner(self, node: Node) -> str | None:
+        text = self._text(node, "owner", target_fields.UUID, "a UUID such as 123e4567-e89b-42d3-a456-426614174000")
+        return None if text is None else text.lower()
+
+    def _target(self, entry: Entry) -> tuple[Target | None, bool]:
+        """Return a target, None when it has problems; and whether it is an embedded one."""
+        before = len(self._findings)
+        name = entry.key.text
+        if not names.is_target_name(name):
+            self._findings.add(
+                entry.key.mark, f"{quoted(name)} does not fit as a target", expected=names.EXPECTED_TARGET
+            )
+        fields = self._fields(entry.value, "the target", target_fields.TARGET_FIELDS)
+        embedded = "embedded" in fields and "workspace" not in fields
+        place: WorkspaceSettings | EmbeddedSettings | None
+        place = self._embedded(fields, entry.key.mark) if embedded else self._remote(fields, entry.key.mark)
+        operators, ledger_readers, protected_principals = (
+            self._principals(fields[field], field) if field in fields else ()
+            for field in ("operators", "ledger_readers", "protected_principals")
+        )
+        ledger_scope = self._ledger_scope(fields["ledger_scope"]) if "ledger_scope" in fields else LEDGER_SCOPE
+        if place is None or len(self._findings) > before:
+            return None, embedded
+        target = Target(
+            name=name,
+            workspace=place,
+            operators=operators,
+            ledger_readers=ledger_readers,
+            protected_principals=protected_principals,
+            ledger_scope=ledger_scope,
+        )
+        return (target if self._is_alone(target, entry.key.mark) else None), embedded
+
+    def _embedded(self, fields: dict[str, Node], mark: Mark) -> EmbeddedSettings | None:
+        flag = fields["embedded"]
+        if not (isinstance(flag, Scalar) and flag.kind is ScalarKind.BOOL and flag.text == "true"):
+            self._findings.add(flag.mark, "embedded is not true", expected="true, or no such field")
+        if "age_key_file" not in fields:
+            self._findings.add(
+                mark,
+                "an embedded target needs an age_key_file",
+                expected=f"age_key_file: PATH below {FOLDER}/",
+                advice="it is the only identity that the target uses",
+            )
+            return None
+        path = self._age_key_file(fields["age_key_file"])
+        return None if path is None else EmbeddedSettings(age_key_file=path)
+
+    def _age_key_file(self, node: Node) -> str | None:
+        expected = f"a path below {FOLDER}/ such as demo/demo.agekey"
+        text = self._text(node, "age_key_file", target_fields.PLAIN, expected)
+        if text is None:
+            return None
+        path = f"{FOLDER}/{text}"
+        parts = text.split("/")
+        if "\\" in text or ":" in text or any(part in {"", ".", ".."} for part in parts) or is_yaml(text):
+            what = f"age_key_file leaves {FOLDER}/, or is no plain path of a file that is not YAML"
+            self._findings.add(node.mark, what, expected=expected)
+        elif path not in self._sources.files:
+            self._findings.add(node.mark, "age_key_file names a file that is not there", expected=expected)
+        elif not self._sources.is_tracked(path):
+            self._findings.add(
+                node.mark,
+                "age_key_file names a file that git does not track",
+                expected="an identity that is committed and protects nothing",
+                advice="private keys of people and pipelines come from the environment",
+            )
+        else:
+            return path
+        return None
+
+    def _remote(self, fields: dict[str, Node], mark: Mark) -> WorkspaceSettings | None:
+        if "embedded" in fields:
+            self._findings.add(
+                fields["embedded"].mark, "a target is embedded or has a workspace, not both", expected="one of them"
+            )
+        if "age_key_file" in fields:
+            self._findings.add(
+                fields["age_key_file"].mark,
+                "age_key_file is for embedded targets only",
+                expected="no such field",
+                advice="identities for real workspaces come from the environment: SOPS_AGE_KEY or SOPS_AGE_KEY_FILE",
+            )
+        if "workspace" not in fields:
+            self._findings.add(mark, "the target has neither workspace nor embedded", expected="workspace: with a host")
+            return None
+        node = fields["workspace"]
+        found = self._fields(node, "workspace", tuple(target_fields.WORKSPACE_FIELDS))
+        settings = {field: self._setting(field, value) for field, value in found.items()}
+        host = settings.pop("host", None)
+        if "host" not in found and isinstance(node, Mapping) and node.entries:
+            self._findings.add(node.mark, "workspace has no host", expected=f"host: {zones.EXPECTED_HOST}")
+        return None if host is None else WorkspaceSettings(host=host, **settings)
+
+    def _setting(self, field: str, node: Node) -> str | None:
+        pattern, expected = target_fields.WORKSPACE_FIELDS[field]
+        if field == "workspace_id" and isinstance(node, Scalar) and node.kind is ScalarKind.INT:
+            # Ids look like numbers, and nobody quotes them; digits mean themselves whatever YAML makes of them.
+            pattern, node = target_fields.DIGITS, Scalar(text=node.text, kind=ScalarKind.STR, mark=node.mark)
+        text = self._text(node, field, pattern, expected)
+        if text is None:
+            return None
+        if field == "host":
+            problem = zones.host_problem(text, self._extra_hosts)
+            if problem is not None:
+                self._findings.add(node.mark, problem[0], expected=expected, advice=problem[1])
+                return None
+        if field == "auth_type" and text not in target_fields.AUTH_TYPES:
+            reason = target_fields.REFUSED_AUTH_TYPES.get(text)
+            self._findings.add(
+                node.mark,
+                "unknown auth_type" if reason is None else f"auth_type '{text}' cannot be chosen here: {reason}",
+                expected=expected,
+                advice=did_you_mean(text, target_fields.AUTH_TYPES)
+                if reason is None
+                else "a profile of your own may use it",
+            )
+            return None
+        return text
+
+    def _principals(self, node: Node, field: str) -> tuple[Principal, ...]:
+        if not isinstance(node, Sequence):
+            self._findings.add(node.mark, f"{field} is {article_of(node)}", expected=f"a list of {field}, or []")
+            return ()
+        found: list[Principal] = []
+        scalars: list[Scalar] = []
+        for item in node.items:
+            principal = names.principal_of(item.text) if isinstance(item, Scalar) else None
+            if principal is None or not isinstance(item, Scalar) or item.kind is not ScalarKind.STR:
+                self._findings.add(
+                    item.mark, f"{field} has an entry that is no name", expected=names.EXPECTED_PRINCIPAL
+                )
+                continue
+            found.append(principal)
+            scalars.append(item)
+        note_twins(scalars, self._findings, f"entry of {field}")
+        return tuple(found)
+
+    def _ledger_scope(self, node: Node) -> ScopeName:
+        if isinstance(node, Scalar) and node.kind is ScalarKind.STR and is_scope_name(node.text):
+            return ScopeName(node.text)
+        self._findings.add(node.mark, "ledger_scope does not fit as a scope", expected=names.EXPECTED_SCOPE)
+        return LEDGER_SCOPE
+
+    def _text(self, node: Node, field: str, pattern: re.Pattern[str], expected: str) -> str | None:
+        """Return the text of a field that fits ``pattern``; note a problem and return None otherwise."""
+        if not isinstance(node, Scalar):
+            self._findings.add(node.mark, f"{field} is {article_of(node)}", expected=expected)
+        elif node.kind is ScalarKind.NULL or not node.text:
+            self._findings.add(node.mark, f"{field} is empty", expected=expected)
+        elif node.kind is not ScalarKind.STR:
+            self._findings.add(
+                node.mark, f"{field} is a {node.kind.value}, not text", expected=expected, advice="put it in quotes"
+            )
+        elif not pattern.fullmatch(node.text):
+            self._findings.add(node.mark, f"{field} does not look as it must", expected=expected)
+        else:
+            return node.text
+        return None
+
+    def _is_alone(self, target: Target, mark: Mark) -> bool:
+        """Tell whether no other target goes to the same workspace; note it otherwise.
+
+        The same host with and without a workspace_id counts as the same: what the one calls by its host alone is, or
+        may be, what the other calls by its id.
+        """
+        host = fold(target.host_key).replace("localhost", "127.0.0.1", 1)
+        name = FoldedName(host).partition("?")[0]
+        for other, (other_name, other_mark) in self._hosts.items():
+            same_name = other.partition("?")[0] == name
+            if other == host or (same_name and ("?" not in other or "?" not in host)):
+                self._findings.add(
+                    mark,
+                    f"the targets '{other_name}' (line {other_mark.line}) and '{target.name}' share a workspace",
+                    expected="one target per workspace",
+                    advice="several files and folders may feed one target; behind one host, each needs a workspace_id",
+                )
+                return False
+        self._hosts[host] = target.name, mark
+        return True
