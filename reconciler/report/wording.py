@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from reconciler.errors import EXIT_INTERRUPTED
+from reconciler.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PENDING
 from reconciler.model import FoldedName, fold
 from reconciler.plan import (
     ACTIONS,
@@ -127,27 +127,33 @@ def total(report: RunReport) -> str:
 def _verdict(report: RunReport) -> str:
     """Return what a run came to. "no changes" only when nothing is to do and nothing kept us from knowing that."""
     results = [result for target in report.targets for result in target.results]
-    statuses = {target.status for target in report.targets}
+    trouble = _trouble(report)
     if not results:
-        return "no changes" if statuses <= {Status.CLEAN, Status.APPLIED} else _worst(statuses)
+        return trouble or "no changes"
     planned = all(result.outcome is Outcome.PLANNED for result in results)
-    words = f"to do: {actions_in_words([result.change for result in results])}"
-    words = words if planned else outcomes_in_words(results)
-    return words if not statuses & {Status.FAILED, Status.REFUSED} else f"{_worst(statuses)}; {words}"
+    changes = [result.change for result in results]
+    words = f"to do: {actions_in_words(changes)}" if planned else outcomes_in_words(results)
+    return f"{trouble}; {words}" if trouble else words
 
 
-def _worst(statuses: set[Status]) -> str:
-    """Return the word for the least welcome of ``statuses``."""
-    worst = min(statuses, key=(Status.FAILED, Status.REFUSED, Status.PENDING, Status.APPLIED, Status.CLEAN).index)
-    return worst.value
+def _trouble(report: RunReport) -> str:
+    """Return one word for what went wrong; nothing when all went well."""
+    statuses = {target.status for target in report.targets}
+    if report.exit_code == EXIT_INTERRUPTED:
+        return "interrupted"
+    if Status.FAILED in statuses:
+        return Status.FAILED.value
+    if Status.REFUSED in statuses:
+        return Status.REFUSED.value
+    return "" if report.exit_code in {EXIT_DONE, EXIT_PENDING} else Status.FAILED.value
 
 
 def next_step(report: RunReport) -> str | None:
     """Return what the reader should do now; None when there is nothing to do."""
     statuses = {target.status for target in report.targets}
     if report.exit_code == EXIT_INTERRUPTED:
-        return "the run was interrupted: run the same command again, it goes on with what is left"
-    if Status.FAILED in statuses:
+        return "run the same command again: it goes on with what is left"
+    if _trouble(report) == Status.FAILED.value:
         return "mend what the errors name and run the same command again; what is done stays done"
     if Status.REFUSED in statuses:
         return "nothing was written where a guard refused; each error names what would allow it"

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT
 from reconciler.report import Format, Status, render, render_text
 from tests.report.situations import SITUATIONS, put, run, target_report, unreached
 
@@ -22,6 +23,14 @@ def test_target_that_failed_before_its_survey_is_not_called_unchanged() -> None:
     assert "no changes" not in render_text(report, color=False)
 
 
+def test_run_that_ended_early_is_not_called_unchanged() -> None:
+    """A clean target says nothing of those that the run did not come to."""
+    clean = target_report("prod", Status.CLEAN)
+    for exit_code in (EXIT_INTERRUPTED, EXIT_INVALID_INPUT):
+        for report in (run(clean, exit_code=exit_code), run(exit_code=exit_code)):
+            assert "no changes" not in render_text(report, color=False)
+
+
 @pytest.mark.parametrize("width", [None, 1, 40])
 def test_names_are_never_cut(width: int | None) -> None:
     """However narrow the terminal, a name of 128 characters can be searched for and copied."""
@@ -35,6 +44,7 @@ def test_only_what_is_drawn_imports_rich() -> None:
     program = """
 import sys
 from tests.report.situations import SITUATIONS
+from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT
 from reconciler.report import Format, render
 for form in Format:
     render(SITUATIONS["pending"], form)
