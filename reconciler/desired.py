@@ -74,8 +74,8 @@ def identities_for(target: Target, sources: Sources, environ: Mapping[str, str],
         environ: the environment: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, XDG_CONFIG_HOME.
         home: where the default key file is looked for.
 
-    Raises:
-        SopsError: never for a source that is not usable; that shows when no other opens a file.
+    Returns:
+        Possibly none. What is wrong with a source shows only when no other opens a file.
     """
     match target.workspace:
         case EmbeddedSettings(age_key_file=path):
@@ -96,7 +96,8 @@ def unlock(selected: SelectedTarget, identities: pysops.Identities) -> Desired:
             opened[file.path] = pysops.decrypt(file.document, identities)
         except pysops.SopsError as error:
             fed = [scope.scope for scope in selected.scopes if file in scope.files]
-            failed[file.path] = _problem_of(error, file, f"{target.name}/{fed[0]}" if len(fed) == 1 else None)
+            scope_name = f"{target.name}/{fed[0]}" if len(fed) == 1 else None
+            failed[file.path] = _problem_of(error, file, scope_name, identities.sources)
     scopes: list[DesiredScope] = []
     withheld: list[ScopeName] = []
     problems = list(failed.values())
@@ -117,16 +118,25 @@ def _files_of(scopes: Iterable[ScopePolicy]) -> tuple[ScopeFile, ...]:
     return tuple({file.path: file for scope in scopes for file in scope.files}.values())
 
 
-def _problem_of(error: pysops.SopsError, file: ScopeFile, scope: str | None) -> Problem:
-    """Return the problem that an error of pysops is: the only place where the one becomes the other."""
-    mark = error.mark
+def _problem_of(error: pysops.SopsError, file: ScopeFile, scope: str | None, tried: tuple[str, ...]) -> Problem:
+    """Return the problem that an error of pysops is: the only place where the one becomes the other.
+
+    Args:
+        error: what went wrong.
+        file: where.
+        scope: ``target/scope`` when the file feeds just one.
+        tried: names of the sources that identities came from; never the identities.
+    """
+    mark, advice = error.mark, error.advice
+    if isinstance(error, pysops.NoIdentity) and tried:
+        advice = "; ".join((f"tried: {', '.join(map(escaped, tried))}", *((advice,) if advice else ())))
     return Problem(
         path=escaped(file.path),
         line=None if mark is None else mark.line,
         column=None if mark is None else mark.column,
         what=error.what,
         expected=error.expected,
-        advice=error.advice,
+        advice=advice,
         scope=scope,
     )
 
