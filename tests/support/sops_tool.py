@@ -90,6 +90,7 @@ class SopsTool:
         recipients: Sequence[str],
         *,
         encrypted_regex: str | None = None,
+        mac_only_encrypted: bool = False,
         extra_args: Sequence[str] = (),
     ) -> bytes:
         """Encrypt a YAML file to age ``recipients``.
@@ -98,6 +99,7 @@ class SopsTool:
             plaintext: the YAML.
             recipients: one or more of ``age1…``.
             encrypted_regex: which mapping keys are encrypted; None: all but those that end in ``_unencrypted``.
+            mac_only_encrypted: whether the MAC leaves out what stays plain.
             extra_args: further flags of ``sops encrypt``, such as another selector.
 
         Raises:
@@ -105,7 +107,8 @@ class SopsTool:
         """
         selector = () if encrypted_regex is None else ("--encrypted-regex", encrypted_regex)
         arguments = ("--filename-override", "secrets.yaml", "--age", ",".join(recipients), *selector, *extra_args)
-        return self.run(("encrypt", *arguments), stdin=plaintext)
+        command = ("--mac-only-encrypted", "encrypt") if mac_only_encrypted else ("encrypt",)
+        return self.run((*command, *arguments), stdin=plaintext)
 
     def decrypt(self, ciphertext: bytes, identity: str, *, output_type: str = "yaml") -> bytes:
         """Decrypt a YAML file with one identity.
