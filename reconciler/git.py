@@ -274,8 +274,6 @@ def _index(output: memoryview, start: int) -> int:
 def _tracked(root: Path, path: str) -> frozenset[str] | None:
     """Return what git's index holds at or below ``path``, relative to ``root``; None where git could not be asked."""
     try:
-        if _repository(root) is None:
-            return None
         output = _git(root, "ls-files", "-z", "--cached", "--", path)
     except Refused:
         return None

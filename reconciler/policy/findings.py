@@ -14,6 +14,17 @@ from reconciler.pysops import Entry, Mapping, Mark, Node, Scalar, Sequence, Sops
 _TAME: Final = re.compile(r"[\w.@?=/*-]{1,128}")
 """What a message may quote of a name: nothing with which it could pass for other text, and no whole paragraph."""
 
+KINDS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "time": "a date",
+    "timestamp": "a date",
+    "null": "null",
+    "comment": "a comment",
+}
+"""What is not text, by the words of SOPS and of YAML."""
+
 
 class Findings:
     """The problems of one file, in the order in which they were found."""

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from reconciler.model import LEDGER_SCOPE, MAX_VALUE_BYTES, KeyName, ScopeName, fold, is_key_name, is_scope_name
 from reconciler.policy import names
-from reconciler.policy.findings import Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
+from reconciler.policy.findings import KINDS, Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
 from reconciler.pysops import Entry, Envelope, Mapping, Mark, Node, Scalar, ScalarKind, Sequence, parse_envelope
 
 
@@ -63,16 +63,6 @@ _HOST_KEY: Final = re.compile(r"[a-z0-9._-]{1,253}(?:\?o=[A-Za-z0-9-]{1,64})?")
 
 _MAX_BASE64_CHARS: Final = (MAX_VALUE_BYTES + 2) // 3 * 4
 """How long base64 of the largest value is."""
-
-_KINDS: Final = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "time": "a date",
-    "timestamp": "a date",
-    "comment": "a comment",
-}
-"""What values other than text are, by the words of SOPS and of YAML."""
 
 
 class SecretsReader:
@@ -192,7 +182,7 @@ class SecretsReader:
         if envelope.kind != "str":
             self._findings.add(
                 node.mark,
-                f"an encrypted value is {_KINDS[envelope.kind]}, and secrets are text",
+                f"an encrypted value is {KINDS[envelope.kind]}, and secrets are text",
                 expected="text",
                 advice="put it in quotes with sops edit",
             )
@@ -210,7 +200,7 @@ class SecretsReader:
         elif node.kind is not ScalarKind.STR:
             self._findings.add(
                 node.mark,
-                f"a value is {_KINDS[node.kind.value]}, and secrets are text",
+                f"a value is {KINDS[node.kind.value]}, and secrets are text",
                 expected="text, encrypted" if self._encrypted else "text",
                 advice="put it in quotes",
             )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from reconciler.errors import Problem
 from reconciler.model import LEDGER_SCOPE, FoldedName, Principal, ScopeName, fold, is_scope_name
 from reconciler.policy import names, target_fields, zones
-from reconciler.policy.findings import Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
+from reconciler.policy.findings import KINDS, Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, Sources, is_yaml
 from reconciler.pysops import DocumentError, Entry, Mapping, Mark, Node, Scalar, ScalarKind, Sequence, parse
 
@@ -130,6 +130,15 @@ def read_targets(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Targets
     return _Reader(findings=findings, sources=sources, extra_hosts=extra_hosts).read(root)
 
 
+def _other_level(name: str) -> str | None:
+    """Return advice for a field that stands on the wrong level of the file."""
+    if name in target_fields.WORKSPACE_FIELDS:
+        return "it belongs below workspace"
+    if name in target_fields.TARGET_FIELDS:
+        return "it belongs to the target, one level up"
+    return None
+
+
 class _Reader:
     """Walks the tree of one targets.yaml."""
 
@@ -185,7 +194,7 @@ class _Reader:
                 expected="no such field",
                 advice=f"put it into the environment as {variable}; if it was pushed, revoke it",
             )
-        elif target_fields.PLACE_FIELD.fullmatch(name):
+        elif target_fields.PLACE_FIELD.fullmatch(name) and _other_level(name) is None:
             self._findings.add(
                 key.mark,
                 f"'{name}' names a program, a file or an address: whoever can push a branch could have it used",
@@ -197,7 +206,7 @@ class _Reader:
                 key.mark,
                 f"unknown field {quoted(name)}",
                 expected=f"one of {', '.join(known)}",
-                advice=did_you_mean(name, known),
+                advice=_other_level(name) or did_you_mean(name, known),
             )
 
     def _owner(self, node: Node) -> str | None:
@@ -352,7 +361,10 @@ class _Reader:
             self._findings.add(node.mark, f"{field} is empty", expected=expected)
         elif node.kind is not ScalarKind.STR:
             self._findings.add(
-                node.mark, f"{field} is a {node.kind.value}, not text", expected=expected, advice="put it in quotes"
+                node.mark,
+                f"{field} is {KINDS[node.kind.value]}, not text",
+                expected=expected,
+                advice="put it in quotes",
             )
         elif not pattern.fullmatch(node.text):
             self._findings.add(node.mark, f"{field} does not look as it must", expected=expected)
