@@ -1,0 +1,112 @@
+"""What is known of the call that a thread is making, and a bound on waiting for code that has none.
+
+Needs nothing of the SDK.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+
+T = TypeVar("T")
+
+
+class Call(threading.local):
+    """State of the call that the current thread makes. The SDK's exceptions carry neither status nor attempts."""
+
+    def __init__(self, timeout_s: float) -> None:
+        """Allow each call ``timeout_s`` for all its attempts. Runs once per thread, with the same argument."""
+        self._timeout_s = timeout_s
+
+    deadline: float = math.inf
+    """When to give up, by ``time.monotonic``, in seconds."""
+
+    status: int | None = None
+    """HTTP status of the last answer; None when the last attempt got none."""
+
+    body: bytes = b""
+    """Of the last answer, if it was a failure; may quote anything."""
+
+    credentials: tuple[str, ...] = ()
+    """Headers of the last attempt that authenticate; for masking only."""
+
+    lost: bool = False
+    """An attempt was sent, and whether it took effect is unknown: no answer came, or one from 500 on."""
+
+    def begin(self) -> None:
+        """Forget the call before this one, and start its time."""
+        self.deadline = self.now() + self._timeout_s
+        self.status = None
+        self.body = b""
+        self.credentials = ()
+        self.lost = False
+
+    def remaining_s(self) -> float:
+        """Return the seconds left; never 0 or less, which would mean no limit or an error to the layers below."""
+        return max(self.deadline - self.now(), 0.01)
+
+    def is_over(self) -> bool:
+        """Tell whether the deadline has passed."""
+        return self.now() >= self.deadline
+
+    @staticmethod
+    def now() -> float:
+        """Return seconds by the clock that `deadline` is measured with."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What is tried, in words for people: names, never values."""
+
+    what: str
+    """``putting secrets/db-password``."""
+
+    denied_advice: str | None = None
+    """Which grant it takes."""
+
+    missing_advice: str | None = None
+    """What may be missing."""
+
+
+class CredentialFailure(Exception):
+    """The SDK could not make a header that authenticates; why is in its exception, which may quote anything."""
+
+
+class MalformedAnswer(Exception):
+    """The answer is JSON and still not what the API documents. The text is ours."""
+
+
+class TookTooLong(Exception):
+    """Something was still running when its time was over."""
+
+
+def within(timeout_s: float, action: Callable[[], T]) -> T:
+    """Return what ``action`` returns, or raise what it raises.
+
+    Name resolution and the SDK's token exchanges wait without a limit and cannot be interrupted, so they run in a
+    thread that can be left behind; as a daemon it does not keep the process from ending.
+
+    Raises:
+        TookTooLong: It still runs after ``timeout_s``; it goes on, and what it returns is dropped.
+    """
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(action())
+        except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="databricks-sdk", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if failures:
+        raise failures.pop()
+    if not results:
+        raise TookTooLong
+    return results.pop()

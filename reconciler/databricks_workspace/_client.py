@@ -1,0 +1,279 @@
+"""`reconciler.workspace.Workspace` over the SDK's ``SecretsAPI``.
+
+Nothing of the SDK leaves here: its response objects print the value that they hold. No plain value is a local variable
+of a frame that an exception could show: it is encoded within the expression that hands it to the SDK.
+"""
+
+import base64
+import binascii
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from reconciler.databricks_workspace._calls import Call, MalformedAnswer, Operation
+from reconciler.databricks_workspace._masking import masked
+from reconciler.errors import AlreadyExists, NotFound, Unreachable, WorkspaceError
+from reconciler.model import Acl, KeyName, Permission, Principal, ScopeName, SecretValue, fold
+from reconciler.workspace import Backend, RequestCount, ScopeInfo, SecretInfo
+
+
+if TYPE_CHECKING:
+    from databricks.sdk.core import ApiClient
+    from databricks.sdk.service.workspace import AclItem, AclPermission, SecretMetadata, SecretsAPI, SecretScope
+
+    from reconciler.databricks_workspace._transport import RequestCounter
+
+T = TypeVar("T")
+
+_ME_PATH: Final = "/api/2.0/preview/scim/v2/Me"
+"""What ``CurrentUserAPI.me`` asks. By path, as ``service.iam`` would cost another 25 ms of start-up for one field."""
+
+
+class DatabricksWorkspace:
+    """One workspace under one identity. Made by `reconciler.databricks_workspace.connect`; safe in several threads."""
+
+    def __init__(  # called in one place, with names
+        self,
+        *,
+        host: str,
+        api: "ApiClient",
+        secrets: "SecretsAPI",
+        call: Call,
+        counter: "RequestCounter",
+        explain: Callable[[Operation, Exception], WorkspaceError],
+        on_detail: Callable[[str], None] | None,
+    ) -> None:
+        """Take over a client that is ready to be used."""
+        self._host = host
+        self._api = api
+        self._secrets = secrets
+        self._call = call
+        self._counter = counter
+        self._explain = explain
+        self._on_detail = on_detail
+        self._closed = threading.Event()
+
+    @property
+    def host(self) -> str:
+        """``https://…`` as reports name it."""
+        return self._host
+
+    def whoami(self) -> Principal:
+        """Return the user name; for a service principal SCIM says its application id there, as ACLs do."""
+        return self._run(Operation(what=f"asking {self._host} who we are"), lambda: _principal_of(self._ask_me()))
+
+    def _ask_me(self) -> object:
+        return self._api.do("GET", _ME_PATH, headers={"Accept": "application/json", **self._routing()})
+
+    def _routing(self) -> dict[str, str]:
+        """Return the header by which hosts of several workspaces choose one; ``SecretsAPI`` adds it by itself."""
+        workspace_id = self._api._cfg.workspace_id  # noqa: SLF001  # ApiClient has no public name for it
+        return {"X-Databricks-Workspace-Id": workspace_id} if workspace_id else {}
+
+    def list_scopes(self) -> tuple[ScopeInfo, ...]:
+        """Return the scopes that the identity can see."""
+        return self._run(
+            Operation(what="listing the scopes"), lambda: tuple(map(_scope_of, self._secrets.list_scopes()))
+        )
+
+    def create_scope(self, scope: ScopeName) -> None:
+        """Create an empty scope. One that exists after a lost answer is ours."""
+        self._ensure(
+            Operation(what=f"creating scope {scope}", denied_advice="the identity may not create scopes"),
+            lambda: self._secrets.create_scope(scope),
+            done=AlreadyExists,
+        )
+
+    def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
+        """Return keys and times of all secrets of the scope."""
+        return self._run(
+            _on_scope(f"listing the keys of scope {scope}", scope, "READ"),
+            lambda: tuple(map(_secret_of, self._secrets.list_secrets(scope))),
+        )
+
+    def get_secret(self, scope: ScopeName, key: KeyName) -> SecretValue:
+        """Return the value of one secret."""
+        return self._run(_on_key(f"reading {scope}/{key}", scope, "READ"), lambda: self._read(scope, key))
+
+    def _read(self, scope: ScopeName, key: KeyName) -> SecretValue:
+        """Return the bytes behind the base64 of the answer; its object goes no further."""
+        answer = self._secrets.get_secret(scope, key)
+        if not isinstance(answer.key, str) or fold(answer.key) != fold(key):
+            raise MalformedAnswer("the answer is about another key")
+        if not isinstance(answer.value, str):
+            raise MalformedAnswer("the answer holds no value")
+        try:
+            return SecretValue(base64.b64decode(answer.value, validate=True))
+        except (binascii.Error, ValueError):
+            raise MalformedAnswer("the value in the answer is not base64") from None
+
+    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> None:
+        """Create or overwrite one secret in place.
+
+        Always as ``bytes_value``: it holds any bytes, while ``string_value`` would have to be UTF-8 text; what is read
+        back by ``secrets/get`` and by DBUtils is the same.
+        """
+        self._run(
+            _on_key(f"putting {scope}/{key}", scope, "WRITE"),
+            lambda: self._secrets.put_secret(scope, key, bytes_value=base64.b64encode(value.reveal()).decode("ascii")),
+            value=value,
+        )
+
+    def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
+        """Delete one secret. One that is missing after a lost answer is deleted."""
+        self._ensure(
+            _on_key(f"deleting {scope}/{key}", scope, "WRITE"),
+            lambda: self._secrets.delete_secret(scope, key),
+            done=NotFound,
+        )
+
+    def list_acls(self, scope: ScopeName) -> tuple[Acl, ...]:
+        """Return all grants on the scope."""
+        return self._run(
+            _on_scope(f"listing the grants on scope {scope}", scope, "MANAGE"),
+            lambda: tuple(map(_acl_of, self._secrets.list_acls(scope))),
+        )
+
+    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
+        """Create or overwrite one grant."""
+        self._run(
+            Operation(
+                what=f"granting {permission.name} on scope {scope} to {principal}",
+                denied_advice=f"the identity needs MANAGE on scope {scope}",
+                missing_advice="the scope or the principal does not exist",
+            ),
+            lambda: self._secrets.put_acl(scope, principal, _permission_of(permission)),
+        )
+
+    def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
+        """Delete one grant. One that is missing after a lost answer is deleted."""
+        self._ensure(
+            Operation(
+                what=f"taking the grant on scope {scope} from {principal}",
+                denied_advice=f"the identity needs MANAGE on scope {scope}",
+                missing_advice="the scope or the grant does not exist",
+            ),
+            lambda: self._secrets.delete_acl(scope, principal),
+            done=NotFound,
+        )
+
+    def request_count(self) -> RequestCount:
+        """Return how many attempts were sent, the SDK's first question to the host included."""
+        return self._counter.total()
+
+    def close(self) -> None:
+        """Give the connections back. Later calls raise Unreachable."""
+        self._closed.set()
+        self._api._api_client._session.close()  # noqa: SLF001  # checked when it was built
+
+    def _ensure(
+        self, operation: Operation, request: Callable[[], object], *, done: type[AlreadyExists | NotFound]
+    ) -> None:
+        """Make one call; ``done`` is no failure if an earlier attempt, whose answer was lost, did the work already."""
+        try:
+            self._run(operation, request)
+        except done:
+            if not self._call.lost:
+                raise
+
+    def _run(self, operation: Operation, request: Callable[[], T], *, value: SecretValue | None = None) -> T:
+        """Make one call and translate what goes wrong.
+
+        Args:
+            operation: What is done, in words.
+            request: Calls the SDK and takes its answer apart, listings included: a late error must not slip past.
+            value: What is sent, to be masked in what the server says.
+        """
+        if self._closed.is_set():
+            raise Unreachable(f"{operation.what}: the connection to {self._host} is closed")
+        self._call.begin()
+        try:
+            return request()
+        except Exception as error:  # noqa: BLE001  # the table decides; nothing of the SDK gets past
+            failure = self._explain(operation, error)
+        self._tell_detail(operation, value)
+        # Outside of the `except`: an exception raised within it would carry the SDK's, with request and answer in it.
+        raise failure
+
+    def _tell_detail(self, operation: Operation, value: SecretValue | None) -> None:
+        """Hand on what the server said, without the value and the credential."""
+        if self._on_detail is None or not self._call.body:
+            return
+        shown = masked(_words_of(self._call.body), self._known(value))
+        self._on_detail(f"{operation.what}: the server said: {shown}")
+
+    def _known(self, value: SecretValue | None) -> Iterator[bytes]:
+        for credential in self._call.credentials:
+            yield credential.rpartition(" ")[2].encode()
+        if value is not None:
+            yield value.reveal()
+
+
+def _words_of(body: bytes) -> str:
+    """Return code and message of an error of the API, or the text of whatever else came."""
+    text = body.decode("utf-8", errors="replace")
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(said, dict) or "message" not in said:
+        return text
+    return f"{said.get('error_code', '')} {said['message']}".strip()
+
+
+def _on_scope(what: str, scope: ScopeName, needed: str) -> Operation:
+    return Operation(
+        what=what,
+        denied_advice=f"the identity needs {needed} on scope {scope}",
+        missing_advice=f"scope {scope} does not exist, or the identity may not see it",
+    )
+
+
+def _on_key(what: str, scope: ScopeName, needed: str) -> Operation:
+    return Operation(
+        what=what,
+        denied_advice=f"the identity needs {needed} on scope {scope}",
+        missing_advice=f"scope {scope} or the key does not exist",
+    )
+
+
+def _principal_of(answer: object) -> Principal:
+    name = answer.get("userName") if isinstance(answer, dict) else None
+    if not isinstance(name, str) or not name:
+        raise MalformedAnswer("the answer names nobody")
+    return Principal(name)
+
+
+def _scope_of(scope: "SecretScope") -> ScopeInfo:
+    if not isinstance(scope.name, str) or not scope.name:
+        raise MalformedAnswer("the answer holds a scope without a name")
+    # The SDK leaves out a kind that it does not know. If it cannot be written, the platform says so to the first put,
+    # which fails that scope alone; refusing here would fail the whole workspace for a scope that nobody asked about.
+    kind = "DATABRICKS" if scope.backend_type is None else scope.backend_type.value
+    return ScopeInfo(name=ScopeName(scope.name), backend=Backend(kind))
+
+
+def _secret_of(secret: "SecretMetadata") -> SecretInfo:
+    if not isinstance(secret.key, str) or not secret.key:
+        raise MalformedAnswer("the answer holds a key without a name")
+    if secret.last_updated_timestamp is None:
+        raise MalformedAnswer(f"the answer does not say when {secret.key!r} was updated")
+    return SecretInfo(key=KeyName(secret.key), updated_ms=secret.last_updated_timestamp)
+
+
+def _acl_of(item: "AclItem") -> Acl:
+    principal: object = item.principal  # the SDK's annotation promises text, its code does not
+    if not isinstance(principal, str) or not principal:
+        raise MalformedAnswer("the answer holds a grant to nobody")
+    # The SDK reads a permission that it does not know as None. Left out, somebody would hold a grant that no plan
+    # shows.
+    if item.permission is None:
+        raise MalformedAnswer(f"the grant to {principal!r} is of a kind that this version does not know")
+    return Acl(principal=Principal(principal), permission=Permission[item.permission.value])
+
+
+def _permission_of(permission: Permission) -> "AclPermission":
+    from databricks.sdk.service.workspace import AclPermission
+
+    return AclPermission(permission.name)

@@ -1,0 +1,42 @@
+"""Where to and as whom, as plain data."""
+
+import urllib.parse
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One workspace under one identity. Names are those of the SDK; secrets of real targets are not here."""
+
+    host: str
+    """``https://…``, or ``http://`` on loopback."""
+
+    token: str | None = field(default=None, repr=False)
+    """Of an embedded workspace only. When set, nothing is taken from the environment or the user's configuration."""
+
+    profile: str | None = None
+    """Section of ``~/.databrickscfg`` (or DATABRICKS_CONFIG_FILE), for authentication only: its host must be ``host``.
+    None: DATABRICKS_CONFIG_PROFILE, if that is set."""
+
+    workspace_id: str | None = None
+    account_id: str | None = None
+    client_id: str | None = None
+    token_audience: str | None = None
+    azure_client_id: str | None = None
+    azure_tenant_id: str | None = None
+    azure_workspace_resource_id: str | None = None
+    auth_type: str | None = None
+    """Strategy of the SDK; None: the environment or the profile decides."""
+
+    def __post_init__(self) -> None:
+        parts = urllib.parse.urlsplit(self.host)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"a host starts with https:// and names a machine; got {self.host!r}")
+        if self.token == "":
+            raise ValueError("an empty token is no token; leave it out")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether the host is this machine, to which no proxy leads."""
+        name = urllib.parse.urlsplit(self.host).hostname or ""
+        return name in ("localhost", "::1") or name.startswith("127.")

@@ -1,0 +1,184 @@
+"""Send one attempt: counted, bounded in time and size, never redirected.
+
+Mounted on the session of the SDK's client for https and http alike. The SDK mounts its own for https only, where a
+pool of 20 connections is fixed by two settings that are swapped; over http the pool of requests would keep 10 and
+throw away, request by request, what 16 threads use beyond that.
+"""
+
+import io
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import requests
+import urllib3.exceptions
+from databricks.sdk.clock import Clock
+from requests.adapters import HTTPAdapter
+
+from reconciler.databricks_workspace._calls import Call
+from reconciler.workspace import RequestCount
+
+
+_MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Largest answer that is read: a listing of 1,000 keys takes 0.1 MB."""
+
+_CHUNK_BYTES: Final = 64 * 1024
+_MAX_KEPT_BYTES: Final = 64 * 1024
+"""Largest failure whose text is kept to be shown with ``-v``."""
+
+
+class Redirected(requests.RequestException):
+    """The answer points elsewhere. Not followed: credential and value would go to whoever the answer names."""
+
+
+class AnswerTooLarge(requests.RequestException):
+    """The answer is larger than any that the API documents."""
+
+
+class EmptyAnswer(requests.RequestException):
+    """A question was answered with nothing, which the SDK would read as an empty listing."""
+
+
+class GaveUp(Exception):
+    """Another attempt would begin after the time allowed; the attempt before is the context of this exception."""
+
+
+class CallClock(Clock):
+    """The clock by which the SDK retries: it does not sleep past the deadline of the call.
+
+    The SDK asks only whether the deadline has passed before it tries again, and sleeps as long as ``Retry-After`` says.
+    """
+
+    def __init__(self, call: Call, sleep: Callable[[float], None]) -> None:
+        self._call = call
+        self._sleep = sleep
+
+    def time(self) -> float:
+        """Return seconds by a clock that never jumps."""
+        return self._call.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, or raise GaveUp at once when the deadline comes first."""
+        if self._call.now() + seconds >= self._call.deadline:
+            raise GaveUp
+        self._sleep(seconds)
+
+
+class RequestCounter:
+    """Counts attempts; one for all sessions of a workspace."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read = 0
+        self._write = 0
+
+    def add(self, method: str | None) -> None:
+        """Count one attempt: the API reads by GET alone."""
+        with self._lock:
+            if method == "GET":
+                self._read += 1
+            else:
+                self._write += 1
+
+    def total(self) -> RequestCount:
+        """Return what was counted so far."""
+        with self._lock:
+            return RequestCount(read=self._read, write=self._write)
+
+
+class Transport(HTTPAdapter):
+    """The adapter under the SDK's session."""
+
+    def __init__(self, *, call: Call, counter: RequestCounter, connections: int) -> None:
+        """Keep ``connections`` connections alive, one per thread that calls."""
+        # More threads than connections wait for one instead of opening a connection for a single request.
+        super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
+        self._call = call
+        self._counter = counter
+
+    def send(  # the signature is that of requests
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002  # likewise
+        timeout: object = None,  # noqa: ARG002  # likewise; the deadline of the call is the limit
+        verify: bool | str = True,  # noqa: FBT001, FBT002  # likewise
+        cert: object = None,
+        proxies: object = None,
+    ) -> requests.Response:
+        """Send ``request`` and read the answer, all within what is left of the call's time.
+
+        Raises:
+            Redirected, AnswerTooLarge, EmptyAnswer: Instead of an answer that must not be used.
+            requests.RequestException: No answer.
+        """
+        self._counter.add(request.method)
+        call = self._call
+        call.status = None
+        call.body = b""
+        call.credentials = tuple(
+            str(value) for name, value in request.headers.items() if name == "Authorization" or "token" in name.lower()
+        )
+        try:
+            response = super().send(
+                request,
+                stream=True,
+                timeout=call.remaining_s(),
+                verify=verify,
+                cert=cert,  # type: ignore[arg-type]  # handed through
+                proxies=proxies,  # type: ignore[arg-type]  # handed through
+            )
+            body = self._read(response)
+        except requests.RequestException as error:
+            call.lost = call.lost or not _was_never_sent(error)
+            raise
+        call.status = response.status_code
+        call.lost = call.lost or response.status_code >= requests.codes.internal_server_error
+        if not response.ok and len(body) <= _MAX_KEPT_BYTES:
+            call.body = body
+        if requests.codes.multiple_choices <= response.status_code < requests.codes.bad_request:
+            raise Redirected(request=request)
+        if request.method == "GET" and response.ok and not body:
+            raise EmptyAnswer(request=request)
+        # requests reads on from any file-like object; the body is whole and decoded.
+        response.raw = io.BytesIO(body)
+        return response
+
+    def _read(self, response: requests.Response) -> bytes:
+        """Return the body. Left to requests, an endless or a dripping one would be read for ever."""
+        body = io.BytesIO()
+        try:
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+                body.write(chunk)
+                self._check_bounds(body.tell())
+        except urllib3.exceptions.HTTPError as error:
+            response.close()
+            raise _as_requests_has_it(error) from None
+        except BaseException:
+            response.close()
+            raise
+        return body.getvalue()
+
+    def _check_bounds(self, size: int) -> None:
+        if size > _MAX_ANSWER_BYTES:
+            raise AnswerTooLarge
+        if self._call.is_over():
+            raise requests.ReadTimeout
+
+
+def _as_requests_has_it(error: urllib3.exceptions.HTTPError) -> requests.RequestException:
+    """Return what the SDK decides on: it retries timeouts and connections that break, also within the answer."""
+    match error:
+        case urllib3.exceptions.DecodeError():
+            return requests.exceptions.ContentDecodingError()
+        case urllib3.exceptions.ReadTimeoutError():
+            return requests.ReadTimeout()
+        case _:
+            return requests.ConnectionError()
+
+
+def _was_never_sent(error: requests.RequestException) -> bool:
+    """Tell whether there was no connection that the request could have gone out on."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(cause, urllib3.exceptions.NewConnectionError)
