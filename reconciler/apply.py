@@ -20,7 +20,7 @@ from itertools import groupby
 from typing import Final, assert_never
 
 from reconciler.desired import DesiredScope
-from reconciler.errors import NotFound, NotTried, UnexpectedAnswer, WorkspaceError
+from reconciler.errors import AlreadyExists, NotFound, NotTried, UnexpectedAnswer, WorkspaceError
 from reconciler.model import FoldedName, Permission, fold
 from reconciler.plan import (
     Change,
@@ -35,6 +35,7 @@ from reconciler.plan import (
     PutAcl,
     PutSecret,
 )
+from reconciler.survey import Known, ScopeState, ScopeSurvey, Unreadable
 from reconciler.workers import Workers
 from reconciler.workspace import Workspace
 
@@ -87,6 +88,41 @@ def apply(
         if changes := plan.in_phase(phase):
             run.step(phase, changes)
     return tuple(run.results[change] for change in plan.changes)
+
+
+def verified(
+    results: tuple[ChangeResult, ...], desired: Iterable[DesiredScope], states: Mapping[FoldedName, ScopeSurvey]
+) -> tuple[ChangeResult, ...]:
+    """Return ``results`` with those put or deleted in vain turned into failures.
+
+    Args:
+        results: Of `apply`.
+        desired: The values that were put.
+        states: The scopes as they are now, with evidence on every key that was put. What could not be surveyed, or may
+            not be read, stays as it is.
+    """
+    values = {fold(scope.scope): scope for scope in desired}
+    return tuple(_verified(result, values, states.get(fold(result.change.scope))) for result in results)
+
+
+def _verified(
+    result: ChangeResult, values: Mapping[FoldedName, DesiredScope], state: ScopeSurvey | None
+) -> ChangeResult:
+    change = result.change
+    if result.outcome is not Outcome.DONE or not isinstance(state, ScopeState):
+        return result
+    if isinstance(change, DeleteSecret):
+        held = fold(change.key) not in state.listed
+    elif isinstance(change, PutSecret):
+        evidence = state.evidence[fold(change.key)]
+        value = values[fold(change.scope)].keys[fold(change.key)].value
+        held = isinstance(evidence, Unreadable) or (isinstance(evidence, Known) and evidence.value == value)
+    else:
+        return result
+    if held:
+        return result
+    error = "the platform accepted it, but holds something else now; does somebody else write it too?"
+    return ChangeResult(change=change, outcome=Outcome.FAILED, error=error)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,13 +183,22 @@ class _Run:
             case DeleteSecret():
                 _unless_absent(partial(self.workspace.delete_secret, scope, change.key))
             case PutAcl():
-                self.workspace.put_acl(scope, change.principal, change.permission)
+                self._put_acl(change)
             case DeleteAcl():
                 _unless_absent(partial(self.workspace.delete_acl, scope, change.principal))
             case DeleteScope():
                 _unless_absent(partial(self.workspace.delete_scope, scope))
             case _:
                 assert_never(change)
+
+    def _put_acl(self, change: PutAcl) -> None:
+        try:
+            self.workspace.put_acl(change.scope, change.principal, change.permission)
+        except AlreadyExists:
+            # The API reference says both that a put overwrites and that it is refused where there is an entry. Where
+            # it is refused, the old entry goes first; a put that was lost in between is seen by the next run.
+            _unless_absent(partial(self.workspace.delete_acl, change.scope, change.principal))
+            self.workspace.put_acl(change.scope, change.principal, change.permission)
 
     def _settle(self, changes: tuple[AclChange, ...]) -> dict[AclChange, WorkspaceError]:
         """Write the ACLs of one scope one by one, then look until all of them are seen.

@@ -115,7 +115,7 @@ def take(
     Raises:
         WorkspaceError: Nothing at all can be said: who we are, or which scopes exist.
     """
-    identity, infos = _introduce(workspace, workers)
+    identity, infos = introduce(workspace, workers)
     by_name = {fold(info.name): info for info in infos}
     there: dict[ScopeInfo, frozenset[FoldedName]] = {}
     scopes: dict[FoldedName, ScopeSurvey] = {}
@@ -180,8 +180,12 @@ class _Lists:
     wanted: frozenset[FoldedName]
 
 
-def _introduce(workspace: Workspace, workers: Workers) -> tuple[Principal, tuple[ScopeInfo, ...]]:
-    """Ask who we are and which scopes exist, at the same time."""
+def introduce(workspace: Workspace, workers: Workers) -> tuple[Principal, tuple[ScopeInfo, ...]]:
+    """Ask who we are and which scopes exist, at the same time.
+
+    Raises:
+        WorkspaceError: Either cannot be told.
+    """
     asking = workers.begin([workspace.whoami])
     listing = workers.begin([workspace.list_scopes])
     (identity,), (scopes,) = asking(), listing()

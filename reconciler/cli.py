@@ -1,0 +1,464 @@
+"""The command line: click wiring only.
+
+Each command builds `Settings`, calls one function of `reconcile`, and prints one report. Stdout carries the report,
+stderr the talk. Rooms are imported by the commands that need them, so that ``--help`` starts at once.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar
+
+import click
+
+from reconciler import __version__
+from reconciler.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_INVALID_INPUT,
+    EXIT_PENDING,
+    EXIT_WORKSPACE,
+    InputError,
+    ReconcilerError,
+    Refused,
+    UsageError,
+)
+
+
+if TYPE_CHECKING:
+    from reconciler.report import RunReport
+    from reconciler.session import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PLAN_EXAMPLES: Final = """
+\b
+Examples:
+  reconciler plan                        the default target (demo, or RECONCILER_TARGET)
+  reconciler plan prod                   one target
+  reconciler plan prod/payments          one scope of it
+  reconciler plan --all -o json          everything, for programs
+  reconciler plan prod --detailed-exitcode    exit code 3 when there is something to do
+"""
+
+_APPLY_EXAMPLES: Final = """
+\b
+Examples:
+  reconciler apply                       the default target (demo, or RECONCILER_TARGET)
+  reconciler apply prod --yes            without a question, as a pipeline does
+  reconciler apply prod/payments dev     one scope of one target, all of another
+  reconciler apply --all -o markdown --output-file report.md
+"""
+
+
+class _Failure(click.ClickException):
+    """Carries an error of ours to click, which shows it and exits."""
+
+    def __init__(self, lines: tuple[str, ...], exit_code: int) -> None:
+        super().__init__("\n".join(lines))
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+
+    def show(self, file: Any = None) -> None:  # noqa: ANN401  # click's own signature
+        """Print to stderr, with names from git and from the workspace made harmless."""
+        from reconciler.report import escape_text
+
+        for line in self.message.split("\n"):
+            click.echo(escape_text(line), err=file is None, file=file)
+
+
+class _Commands(click.Group):
+    """Turns whatever a command raises into lines on stderr and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's own signature
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ReconcilerError as error:
+            raise _Failure(_lines_of(error), error.exit_code) from None
+        except KeyboardInterrupt:
+            raise _Failure(("interrupted; run again to finish what was begun",), EXIT_INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug must not print values: messages may quote them
+            raise _Failure(_crash_lines(error), EXIT_WORKSPACE) from None
+
+
+def _lines_of(error: ReconcilerError) -> tuple[str, ...]:
+    if isinstance(error, InputError):
+        found = len(error.problems)
+        return (*map(str, error.problems), f"error: {found} problem{'s' if found > 1 else ''}; nothing was written")
+    return (f"error: {error}", *((f"  {error.advice}",) if error.advice else ()))
+
+
+def _crash_lines(error: Exception) -> tuple[str, ...]:
+    """Return where a bug showed, without the message and the source lines of the traceback."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    places = (f"  at {Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
+    return (
+        f"error: internal error, {type(error).__name__}; this is a bug of the reconciler",
+        *places,
+        "  please report it with the lines above: they hold no value",
+    )
+
+
+class _Terminal:
+    """An `Observer` that writes to stderr."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        from reconciler.report import escape_text
+
+        click.echo(escape_text(text), err=True)
+
+    def detail(self, text: str) -> None:
+        """Print a line under ``-v``."""
+        if self._verbose:
+            self.say(text)
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Draw a bar, on a terminal and when it takes a while."""
+        from reconciler.report import ProgressBar
+
+        with ProgressBar(what, total=total) as bar:
+            yield bar.advance
+
+
+class _Context:
+    """What all commands share: where to run and whom to tell."""
+
+    def __init__(self, root: Path, *, verbose: bool) -> None:
+        self.root = root
+        self.observer = _Terminal(verbose=verbose)
+
+    def settings(self, selectors: tuple[str, ...] = (), **options: Any) -> "Settings":  # noqa: ANN401  # passed on
+        """Return the settings of a run in these surroundings."""
+        from reconciler.session import Settings
+
+        return Settings(root=self.root, selectors=selectors, environ=os.environ, home=Path.home(), **options)
+
+
+_everything = click.option("--all", "everything", is_flag=True, help="All targets that have files.")
+
+
+def _requesting(command: F) -> F:
+    """Add the options of every command that talks to workspaces."""
+    options = (
+        click.option(
+            "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests at once."
+        ),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=click.FloatRange(0.1, 3600),
+            default=60.0,
+            show_default=True,
+            help="Seconds for which one request is retried.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _reporting(command: F) -> F:
+    """Add the options of commands that report a run."""
+    options = (
+        click.option(
+            "-o",
+            "--output",
+            "form",
+            type=click.Choice(["text", "markdown", "json"]),
+            default="text",
+            show_default=True,
+            help="Form of the report.",
+        ),
+        click.option(
+            "--output-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write the report there, and the text report to stdout.",
+        ),
+        click.option("--allow-dirty", is_flag=True, help="Use the files of the work tree, not those of the commit."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _colored(stream: TextIO) -> bool:
+    """Tell whether ``stream`` gets colours: a terminal, and no NO_COLOR (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _rendered(report: "RunReport", form: str, stream: TextIO) -> str:
+    from reconciler.report import Format, render
+
+    width = shutil.get_terminal_size().columns if stream.isatty() else None
+    return render(report, Format(form), color=_colored(stream), width=width)
+
+
+def _print_report(report: "RunReport", form: str, output_file: Path | None) -> None:
+    """Print the report; with ``output_file`` write it there, and print the text one."""
+    if output_file is None:
+        click.echo(_rendered(report, form, sys.stdout), nl=False)
+        return
+    from reconciler.report import Format, render
+
+    try:
+        output_file.write_text(render(report, Format(form)), encoding="utf-8")
+    except OSError as error:
+        click.echo(_rendered(report, "text", sys.stdout), nl=False)
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+        raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
+    click.echo(_rendered(report, "text", sys.stdout), nl=False)
+
+
+@contextlib.contextmanager
+def _reported_failure(settings: "Settings", form: str, output_file: Path | None) -> Iterator[None]:
+    """Give programs a document, too, when the run ends before it began; people get the lines on stderr."""
+    try:
+        yield
+    except (InputError, Refused) as error:
+        if form != "text" or output_file is not None:
+            from reconciler.reconcile import failed_report
+
+            _print_report(failed_report(settings, error), form, output_file)
+        raise
+
+
+def _for_terminal(raw: bytes) -> bytes:
+    """Return ``raw`` fit for a terminal: a value with control characters could take it over."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if not all(char.isprintable() or char in "\n\t" for char in text):
+        raise UsageError("the value is not printable text", advice="send it to a file or a program: … > FILE")
+    return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def _leave(exit_code: int) -> None:
+    click.get_current_context().exit(exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "-C",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Run as if started there, as git and make do.",
+)
+@click.option("-v", "verbose", is_flag=True, help="Say what the workspace answered to failed requests, values masked.")
+@click.version_option(__version__, prog_name="reconciler")
+@click.pass_context
+def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
+    """Make Databricks secret scopes hold what SOPS-encrypted files in git say.
+
+    A SELECTOR is TARGET or TARGET/SCOPE. Targets stand in secrets/targets.yaml.
+
+    \b
+    Exit codes: 0 done or clean, 1 the workspace failed part of it, 2 usage, 3 something to do,
+    4 invalid input, 5 cannot decrypt, 6 refused, 130 interrupted.
+
+    \b
+    Shell completion: eval "$(_RECONCILER_COMPLETE=bash_source reconciler)"  (or zsh_source, fish_source)
+    """
+    ctx.obj = _Context(directory, verbose=verbose)
+
+
+@cli.command(epilog=_PLAN_EXAMPLES)
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@_everything
+@_requesting
+@_reporting
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is something to do.")
+@click.pass_obj
+def plan(
+    context: _Context,
+    /,
+    *,
+    selectors: tuple[str, ...],
+    form: str,
+    output_file: Path | None,
+    detailed_exitcode: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Show what apply would do. Sends no write request."""
+    from reconciler.reconcile import plan_run
+
+    settings = context.settings(selectors, **options)
+    with _reported_failure(settings, form, output_file):
+        report = plan_run(settings, context.observer)
+    pending = detailed_exitcode and any(target.plan for target in report.targets)
+    _print_report(report, form, output_file)
+    _leave(report.exit_code or (EXIT_PENDING if pending else 0))
+
+
+@cli.command(epilog=_APPLY_EXAMPLES)
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@_everything
+@_requesting
+@_reporting
+@click.option("--yes", is_flag=True, help="Do not ask. Without a terminal, and for embedded targets, nothing is asked.")
+@click.pass_obj
+def apply(
+    context: _Context,
+    /,
+    *,
+    selectors: tuple[str, ...],
+    form: str,
+    output_file: Path | None,
+    yes: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Make workspaces hold what git says (also called reconcile)."""
+    from reconciler.reconcile import apply_run
+
+    def confirm(planned: "RunReport") -> bool:
+        if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return True
+        click.echo(_rendered(planned, "text", sys.stderr), nl=False, err=True)
+        return click.confirm("Apply these changes?", err=True)
+
+    settings = context.settings(selectors, **options)
+    with _reported_failure(settings, form, output_file):
+        report = apply_run(settings, context.observer, confirm)
+    _print_report(report, form, output_file)
+    _leave(report.exit_code)
+
+
+cli.add_command(apply, "reconcile")
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
+    """Check all that shows without a key: targets, scope files, names, limits. Offline; exit code 4 for problems.
+
+    With PATHs only their problems are shown, but all files are read, as some rules span several.
+
+    \b
+    Examples:
+      reconciler validate
+      reconciler validate secrets/prod/payments.yaml
+      reconciler -C ../secrets-repository validate -o json
+    """
+    from reconciler import report
+    from reconciler.reconcile import validate as run
+
+    problems, files = run(context.settings(), paths)
+    if form == "json":
+        click.echo(report.render_problems_json(problems, files=files), nl=False)
+    else:
+        click.echo(report.render_problems(problems, files=files, color=_colored(sys.stdout)), nl=False)
+    _leave(EXIT_INVALID_INPUT if problems else 0)
+
+
+@cli.command()
+@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def targets(context: _Context, /, form: str) -> None:
+    """Show the targets and which scopes git feeds them. Offline.
+
+    \b
+    Examples:
+      reconciler targets
+      reconciler targets -o json | jq -r '.targets[].target'
+    """
+    from reconciler import report
+    from reconciler.reconcile import targets as run
+
+    rows = run(context.settings())
+    json = form == "json"
+    click.echo(
+        report.render_targets_json(rows) if json else report.render_targets(rows, color=_colored(sys.stdout)), nl=False
+    )
+
+
+@cli.command(name="list")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@_everything
+@_requesting
+@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options: Any) -> None:  # noqa: ANN401
+    """Show what workspaces hold: scopes, grants, keys and when they were last put. No values.
+
+    \b
+    Examples:
+      reconciler list
+      reconciler list prod/payments -o json
+    """
+    from reconciler import report
+    from reconciler.reconcile import listing as run
+
+    found = run(context.settings(selectors, **options), context.observer)
+    json = form == "json"
+    click.echo(
+        report.render_listing_json(found) if json else report.render_listing(found, color=_colored(sys.stdout)),
+        nl=False,
+    )
+
+
+@cli.command()
+@click.argument("selector", metavar="TARGET/SCOPE")
+@click.argument("key")
+@_requesting
+@click.pass_obj
+def get(context: _Context, /, selector: str, key: str, **options: Any) -> None:  # noqa: ANN401
+    """Print one value as the workspace holds it, byte for byte.
+
+    \b
+    Examples:
+      reconciler get demo/secrets secret-name
+      reconciler get prod/payments keystore.p12 > keystore.p12
+    """
+    from reconciler.reconcile import get as run
+
+    raw = run(context.settings(**options), context.observer, selector=selector, key=key).reveal()
+    if sys.stdout.isatty():
+        raw = _for_terminal(raw)
+    click.echo(raw, nl=False)
+
+
+@cli.command()
+@click.argument("target", default="demo")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.pass_obj
+def emulator(context: _Context, /, target: str, port: int) -> None:
+    """Serve the embedded workspace of TARGET (demo) until interrupted, for the SDK, the CLI and notebooks offline.
+
+    Prints host and tokens of its admin and its plain user as shell assignments. Tokens are new each time, unless
+    RECONCILER_EMULATOR_ADMIN_TOKEN and RECONCILER_EMULATOR_USER_TOKEN set them.
+
+    \b
+    Examples:
+      reconciler emulator --port 8080 > emulator.env &
+      . ./emulator.env && databricks secrets list-scopes
+    """
+    from reconciler.reconcile import serve
+
+    def ready(url: str, admin_token: str, user_token: str) -> None:
+        click.echo(f"export DATABRICKS_HOST={url}")
+        click.echo(f"export DATABRICKS_TOKEN={admin_token}")
+        click.echo(f"export DATABRICKS_USER_TOKEN={user_token}")
+        click.echo(
+            "Serving; DATABRICKS_TOKEN is admin@example.com, the other one user@example.com. Ctrl-C ends it.", err=True
+        )
+
+    serve(context.settings((target,)), port=port, ready=ready)
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    cli.main(prog_name="reconciler")
+    raise AssertionError("click exits by itself")

@@ -1,0 +1,378 @@
+"""The only orchestrator: from the files in git to a report, target by target.
+
+In: `Settings` (the command line and the environment as plain data). Out: a `RunReport`; for the commands that only
+look, what they print. Joins the rooms::
+
+    choose (files, no key) -> [connect | unlock] -> survey -> diff, guard -> ask -> apply -> survey again -> report
+
+No credential is loaded and no request leaves before every keyless check of the selection has passed. A target that
+fails does not stop the others, nor does a scope.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import assert_never
+
+from reconciler import __version__, git, guard, policy
+from reconciler.errors import (
+    EXIT_INTERRUPTED,
+    InputError,
+    InvalidInput,
+    Problem,
+    ReconcilerError,
+    Refused,
+    UsageError,
+    exit_code_of,
+)
+from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
+from reconciler.plan import Plan, digest_of
+from reconciler.policy import Policy, Sources, Target
+from reconciler.policy.sources import FOLDER, TARGETS_FILE
+from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
+from reconciler.session import Chosen, Observer, Session, Settings, connected, shown_host, state_file
+from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
+from reconciler.workers import Workers
+from reconciler.workspace import RequestCount, ScopeInfo
+
+
+Outcomes = list[tuple[TargetReport, frozenset[int]]]
+"""Of each target, with the exit codes that it earned."""
+
+
+def plan_run(settings: Settings, observer: Observer) -> RunReport:
+    """Say what `apply_run` would do. Sends no write request.
+
+    Raises:
+        UsageError: An unknown target or scope.
+        InvalidInput: The selection breaks a rule that shows without a key; nothing was contacted.
+        Refused: git does not work here.
+    """
+    started = _now()
+    outcomes: Outcomes = []
+    for chosen in _Files(settings).choose(settings.wanted(), everything=settings.everything):
+        if chosen.dirty:
+            observer.say(f"{chosen.name}: planning the commit; the work tree has changes: {', '.join(chosen.dirty)}")
+        with Session(chosen, settings, observer) as session:
+            session.survey()
+            outcomes.append(session.outcome())
+    return _report(settings, started, outcomes)
+
+
+def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunReport], bool]) -> RunReport:
+    """Make the workspaces hold what git says.
+
+    Args:
+        settings: What to do.
+        observer: Whom to tell how it goes.
+        confirm: Asked once, with the plan, when there are changes to a workspace that is not embedded.
+
+    Raises:
+        UsageError: An unknown target or scope.
+        InvalidInput: The selection breaks a rule that shows without a key; nothing was contacted.
+        Refused: git does not work here.
+    """
+    started = _now()
+    with contextlib.ExitStack() as stack:
+        sessions: list[Session] = []
+        for chosen in _Files(settings).choose(settings.wanted(), everything=settings.everything):
+            session = stack.enter_context(Session(chosen, settings, observer))
+            sessions.append(session)
+            if (refusal := guard.uncommitted(chosen.dirty)) is not None:
+                session.fail(refusal)
+            else:
+                session.survey()
+        if any(session.plan and not session.target.embedded for session in sessions):
+            planned = _report(settings, started, [session.outcome() for session in sessions])
+            if not confirm(planned):
+                return _report(settings, started, [session.outcome() for session in sessions], extra=EXIT_INTERRUPTED)
+        for session in sessions:
+            session.apply()
+        return _report(settings, started, [session.outcome() for session in sessions])
+
+
+def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:
+    """Return the report of a run that ended with ``error`` before any workspace was contacted."""
+    now = _now()
+    names = dict.fromkeys(selector.partition("/")[0] for selector in settings.wanted()) or {"--all": None}
+    errors = tuple(map(str, error.problems)) if isinstance(error, InputError) else (str(error),)
+    status = Status.REFUSED if isinstance(error, Refused) else Status.FAILED
+    return RunReport(
+        tool_version=__version__,
+        started=now,
+        finished=now,
+        run_url=_run_url(settings),
+        digest=digest_of({}),
+        targets=tuple(
+            TargetReport(
+                target=name,
+                host="unknown",
+                identity=None,
+                commit=None,
+                status=status,
+                plan=Plan(),
+                results=(),
+                requests=RequestCount(read=0, write=0),
+                errors=errors,
+            )
+            for name in names
+        ),
+        exit_code=error.exit_code,
+    )
+
+
+def validate(settings: Settings, paths: tuple[Path, ...] = ()) -> tuple[tuple[Problem, ...], int]:
+    """Return what is wrong with the files of the work tree, as far as no key is needed, and how many were looked at.
+
+    Args:
+        settings: Where to look.
+        paths: Files or folders, as the shell sees them, to which the answer is limited; none means all. Everything is
+            read all the same, as some rules span several files.
+
+    Raises:
+        UsageError: A path does not exist or is not below ``secrets/``.
+    """
+    tree = _Files(settings).tree
+    read = [TARGETS_FILE, *(file.path for file in tree.files), *(file.path for file in tree.unreadable)]
+    problems = tree.problems()
+    if not paths:
+        return problems, len(read)
+    root = settings.root.resolve()
+    limits: list[str] = []
+    for path in paths:
+        # Not resolved to the end: a link below secrets/ is itself what the complaint is about.
+        place = path.parent.resolve() / path.name
+        if not os.path.lexists(path) or not place.is_relative_to(root / FOLDER):
+            raise UsageError(f"no such file below {FOLDER}/: {path}")
+        limits.append(place.relative_to(root).as_posix())
+
+    def is_meant(file: str) -> bool:
+        return any(file == limit or file.startswith(f"{limit}/") for limit in limits)
+
+    return tuple(p for p in problems if is_meant(p.path)), sum(map(is_meant, read))
+
+
+def targets(settings: Settings) -> tuple[TargetRow, ...]:
+    """Return the targets of the work tree and what feeds them. Asks no workspace.
+
+    Raises:
+        InvalidInput: targets.yaml breaks a rule.
+    """
+    tree = _Files(settings).tree
+    if tree.targets.problems:
+        raise InvalidInput(tree.targets.problems)
+    rows: list[TargetRow] = []
+    for target in tree.targets.targets:
+        scopes = tree.scopes_of(target)
+        rows.append(
+            TargetRow(
+                target=target.name,
+                host=shown_host(target),
+                embedded=target.embedded,
+                files=len({file.path for scope in scopes for file in scope.files}),
+                scopes=tuple(scope.scope for scope in scopes),
+            )
+        )
+    return tuple(rows)
+
+
+def listing(settings: Settings, observer: Observer) -> tuple[TargetListing, ...]:
+    """Return what the selected workspaces hold: scopes, grants, keys and times, no values.
+
+    Raises:
+        UsageError: An unknown target, or a scope that the workspace does not have.
+        WorkspaceError: A workspace cannot be listed at all.
+    """
+    files = _Files(settings)
+    wanted = settings.wanted() if not settings.everything else tuple(t.name for t in files.tree.targets.targets)
+    by_target: dict[str, list[str]] = {}
+    for selector in wanted:
+        name, _, scope = selector.partition("/")
+        by_target.setdefault(name, []).append(scope)
+    # All names are looked up before the first request: a typing error must not show half a listing.
+    chosen = [(files.target(name), frozenset(map(fold, scopes))) for name, scopes in by_target.items()]
+    return tuple(_list(target, scopes, settings, observer) for target, scopes in chosen)
+
+
+def _list(target: Target, scopes: frozenset[FoldedName], settings: Settings, observer: Observer) -> TargetListing:
+    """List one workspace; an empty name among ``scopes`` means all of them."""
+    with connected(target, settings, observer) as workspace, Workers(settings.concurrency) as workers:
+        identity, infos = introduce(workspace, workers)
+        there = {fold(info.name): info for info in infos}
+        if missing := sorted(scopes - there.keys() - {""}):
+            raise UsageError(
+                f"{target.name} has no scope {', '.join(missing)}", advice=f"reconciler list {target.name}"
+            )
+        named = [info for name, info in sorted(there.items()) if "" in scopes or name in scopes]
+        states = look_into(workspace, workers, dict.fromkeys(named, frozenset()), with_acls=True)
+    return TargetListing(
+        target=target.name,
+        host=shown_host(target),
+        identity=identity,
+        scopes=tuple(_listed(info, states[fold(info.name)]) for info in named),
+    )
+
+
+def _listed(info: ScopeInfo, state: ScopeSurvey) -> ListedScope:
+    match state:
+        case ScopeState():
+            keys = tuple(
+                ListedKey(key=secret.key, updated_ms=secret.updated_ms) for _, secret in sorted(state.listed.items())
+            )
+            acls = None if state.acls is None else tuple(sorted(state.acls, key=lambda acl: fold(acl.principal)))
+            return ListedScope(scope=info.name, backend=info.backend, keys=keys, acls=acls)
+        case UnknownScope(error=error):
+            return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error=str(error))
+        case MissingScope():
+            return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error="it is gone")
+        case _:
+            assert_never(state)
+
+
+def get(settings: Settings, observer: Observer, *, selector: str, key: str) -> SecretValue:
+    """Return a value as the workspace holds it.
+
+    Args:
+        settings: Surroundings; its selectors do not matter.
+        observer: Whom to tell how it goes.
+        selector: ``TARGET/SCOPE``.
+        key: Name of the secret.
+
+    Raises:
+        UsageError: The selector names no scope, or an unknown target.
+        WorkspaceError: The value cannot be read.
+    """
+    name, _, scope = selector.partition("/")
+    if not scope:
+        raise UsageError(f"{selector!r} does not name a scope", advice="say TARGET/SCOPE, such as demo/secrets")
+    with connected(_Files(settings).target(name), settings, observer) as workspace:
+        return workspace.get_secret(ScopeName(scope), KeyName(key))
+
+
+def serve(settings: Settings, *, port: int, ready: Callable[[str, str, str], None]) -> None:
+    """Serve the embedded workspace of the one selected target until SIGINT or SIGTERM.
+
+    Args:
+        settings: Where its state is, and tokens in the environment.
+        port: On 127.0.0.1; 0 takes a free one.
+        ready: Called with URL, admin's token and user's token once requests are answered.
+
+    Raises:
+        UsageError: The target is unknown or not embedded, or the port is taken.
+    """
+    # Loaded only here: a server costs 0.1 s of start-up.
+    from reconciler.emulator import Emulator, serve_forever
+
+    (name,) = settings.wanted()
+    target = _Files(settings).target(name)
+    if not target.embedded:
+        raise UsageError(f"{name} is a real workspace", advice="name a target that is embedded")
+    server = Emulator(
+        state_file(settings, target),
+        port=port,
+        admin_token=settings.environ.get("RECONCILER_EMULATOR_ADMIN_TOKEN"),
+        user_token=settings.environ.get("RECONCILER_EMULATOR_USER_TOKEN"),
+    )
+    serve_forever(server, ready=lambda running: ready(running.url, running.admin_token, running.user_token))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _report(settings: Settings, started: datetime, outcomes: Outcomes, *, extra: int = 0) -> RunReport:
+    codes = frozenset({extra}.union(*(codes for _, codes in outcomes)))
+    return RunReport(
+        tool_version=__version__,
+        started=started,
+        finished=_now(),
+        run_url=_run_url(settings),
+        digest=digest_of({report.target: report.plan for report, _ in outcomes}),
+        targets=tuple(report for report, _ in outcomes),
+        exit_code=exit_code_of(codes),
+    )
+
+
+def _run_url(settings: Settings) -> str | None:
+    """Return the page of the pipeline run, from the variables that GitHub Actions sets."""
+    parts = [settings.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
+    return None if None in parts else "{}/{}/actions/runs/{}".format(*parts)
+
+
+class _Files:
+    """What git says: of embedded targets in the work tree, of the others at the commit.
+
+    What was reviewed is the commit; an edit that nobody has seen must not reach a workspace. Outside git, and with
+    ``--allow-dirty``, there is only the work tree.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.root
+        self._extra_hosts = policy.parse_extra_hosts(settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
+        self._allow_dirty = settings.allow_dirty
+        self._sources = git.read_work_tree(settings.root)
+        self.tree = policy.load(self._sources, self._extra_hosts)
+        """The work tree."""
+
+    @cached_property
+    def committed(self) -> tuple[Policy, Sources] | None:
+        """The commit; None where the work tree counts for every target."""
+        if self._allow_dirty or git.head_commit(self._root) is None:
+            return None
+        sources = git.read_commit(self._root)
+        return policy.load(sources, self._extra_hosts), sources
+
+    def is_in_tree(self, selector: str) -> bool:
+        """Tell whether the target of ``selector`` is an embedded one."""
+        target = self.tree.targets.named(selector.partition("/")[0])
+        return target is not None and target.embedded
+
+    def choose(self, selectors: tuple[str, ...], *, everything: bool) -> tuple[Chosen, ...]:
+        """Return what a run is about.
+
+        Raises:
+            UsageError: An unknown target or scope.
+            InvalidInput: The selection breaks a rule that shows without a key.
+        """
+        in_tree = tuple(selector for selector in selectors if self.is_in_tree(selector))
+        in_commit = tuple(selector for selector in selectors if selector not in in_tree)
+        if not (in_commit or everything) or self.committed is None:
+            return _chosen(self.tree, self._sources, selectors, everything=everything)
+        committed, sources = self.committed
+        dirty = git.is_dirty(self._root)
+        chosen = _chosen(committed, sources, in_commit, everything=everything, dirty=dirty)
+        if everything:
+            chosen = tuple(one for one in chosen if not one.selected.target.embedded)
+            embedded = (target for target in self.tree.targets.targets if target.embedded)
+            in_tree = tuple(target.name for target in embedded if self.tree.scopes_of(target))
+        return (*(_chosen(self.tree, self._sources, in_tree) if in_tree else ()), *chosen)
+
+    def target(self, name: str) -> Target:
+        """Return a target for a command that only looks at its workspace; scope files may be as wrong as they like.
+
+        Raises:
+            UsageError: There is no such target.
+            InvalidInput: targets.yaml breaks a rule.
+        """
+        rules = self.tree if self.is_in_tree(name) or self.committed is None else self.committed[0]
+        if rules.targets.problems:
+            raise InvalidInput(rules.targets.problems)
+        if (target := rules.targets.named(name)) is None:
+            known = ", ".join(target.name for target in rules.targets.targets)
+            raise UsageError(f"unknown target {name!r}", advice=f"known: {known}")
+        return target
+
+
+def _chosen(
+    rules: Policy,
+    sources: Sources,
+    selectors: tuple[str, ...],
+    *,
+    everything: bool = False,
+    dirty: tuple[str, ...] = (),
+) -> tuple[Chosen, ...]:
+    selection = rules.select(selectors, everything=everything)
+    return tuple(Chosen(selected=selected, sources=sources, dirty=dirty) for selected in selection.targets)

@@ -1,0 +1,332 @@
+"""One target from its first request to its last: connection, survey, plan, apply, and what to report of it.
+
+In: the part of the files that feeds the target, the surroundings of the run. Out: a `TargetReport` with exit codes.
+Used by `reconcile` for runs, and by its ``list`` and ``get`` for the connection alone.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self, assert_never
+
+from reconciler import guard
+from reconciler.apply import Patience, apply, verified
+from reconciler.databricks_workspace import Connection, connect
+from reconciler.desired import Desired, identities_for, unlock
+from reconciler.diff import Keep, diff, merge
+from reconciler.errors import (
+    EXIT_CANNOT_DECRYPT,
+    EXIT_REFUSED,
+    EXIT_WORKSPACE,
+    InputError,
+    ReconcilerError,
+    UsageError,
+    WorkspaceError,
+)
+from reconciler.model import FoldedName, Principal, fold
+from reconciler.plan import ChangeResult, DeleteSecret, Outcome, Plan, PutSecret
+from reconciler.policy import EmbeddedSettings, SelectedTarget, Sources, Target, WorkspaceSettings
+from reconciler.report.record import Status, TargetReport
+from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, look_into, take
+from reconciler.workers import Workers
+from reconciler.workspace import Backend, RequestCount, ScopeInfo, Workspace
+
+
+STATE_FOLDER: Final = ".reconciler"
+"""Where embedded workspaces keep their state, below the directory of the run; ignored by git."""
+
+DEFAULT_TARGET: Final = "demo"
+
+
+class Observer(Protocol):
+    """Whom a run tells how it goes. Never told a value."""
+
+    def say(self, text: str) -> None:
+        """Tell people something that is not part of the report."""
+        ...
+
+    def detail(self, text: str) -> None:
+        """Tell people who asked for it (``-v``) what the workspace said, values masked."""
+        ...
+
+    def progress(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """Show that ``total`` steps of work begin; call what it yields after each, from any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a run is asked to do, and in which surroundings."""
+
+    root: Path
+    """Directory that has ``secrets/``."""
+
+    selectors: tuple[str, ...] = ()
+    """``TARGET`` or ``TARGET/SCOPE``; none means the default target, unless ``everything``."""
+
+    everything: bool = False
+    """All targets that have files."""
+
+    environ: Mapping[str, str]
+    home: Path
+    concurrency: int = 16
+    timeout_s: float = 60.0
+    """How long one request is retried, and an ACL waited for."""
+
+    allow_dirty: bool = False
+    """Use the files of the work tree for every target, not those of the commit."""
+
+    def wanted(self) -> tuple[str, ...]:
+        """Return the selectors, with the default filled in.
+
+        Raises:
+            UsageError: Nothing is named in a pipeline, where a default would hide a mistake.
+        """
+        if self.selectors or self.everything:
+            return self.selectors
+        if named := self.environ.get("RECONCILER_TARGET"):
+            return (named,)
+        if self.environ.get("CI"):
+            raise UsageError("no target is named", advice="name one, set RECONCILER_TARGET, or give --all")
+        return (DEFAULT_TARGET,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A target that the run is about, with the files that were read for it."""
+
+    selected: SelectedTarget
+    sources: Sources
+    dirty: tuple[str, ...] = ()
+    """Files whose state in the work tree is not that of the commit which is applied."""
+
+    @property
+    def name(self) -> str:
+        """Name of the target."""
+        return self.selected.target.name
+
+
+def shown_host(target: Target) -> str:
+    """Return the host as reports name it; an embedded workspace has another port each time."""
+    match target.workspace:
+        case EmbeddedSettings():
+            return f"embedded://{target.name}"
+        case WorkspaceSettings(host=host):
+            return host
+        case _:
+            assert_never(target.workspace)
+
+
+def state_file(settings: Settings, target: Target) -> Path:
+    """Return where the embedded workspace of ``target`` keeps what it holds."""
+    return settings.root / STATE_FOLDER / f"{target.name}.sqlite3"
+
+
+@contextlib.contextmanager
+def connected(target: Target, settings: Settings, observer: Observer) -> Iterator[Workspace]:
+    """Connect to the workspace of ``target``, running it first when it is embedded.
+
+    Raises:
+        WorkspaceError: It cannot be reached, or does not accept the credential.
+        InvalidInput: The profile that targets.yaml names is for another host.
+    """
+    with contextlib.ExitStack() as stack:
+        match target.workspace:
+            case EmbeddedSettings():
+                # Loaded only here: a server costs 0.1 s of start-up that real targets need not pay.
+                from reconciler.emulator import Emulator
+
+                emulator = stack.enter_context(Emulator(state_file(settings, target)))
+                connection = Connection(host=emulator.url, token=emulator.admin_token)
+            case WorkspaceSettings() as place:
+                connection = Connection(
+                    host=place.host,
+                    profile=place.profile,
+                    workspace_id=place.workspace_id,
+                    account_id=place.account_id,
+                    client_id=place.client_id,
+                    token_audience=place.token_audience,
+                    azure_client_id=place.azure_client_id,
+                    azure_tenant_id=place.azure_tenant_id,
+                    azure_workspace_resource_id=place.azure_workspace_resource_id,
+                    auth_type=place.auth_type,
+                )
+            case _:
+                assert_never(target.workspace)
+        workspace = connect(
+            connection,
+            timeout_s=settings.timeout_s,
+            concurrency=settings.concurrency,
+            on_detail=observer.detail,
+        )
+        stack.callback(workspace.close)
+        yield workspace
+
+
+class Session:
+    """One target during one run. A context manager; `survey` comes before `apply`, and `outcome` last."""
+
+    def __init__(self, chosen: Chosen, settings: Settings, observer: Observer) -> None:
+        self._chosen = chosen
+        self._settings = settings
+        self._observer = observer
+        self._stack = contextlib.ExitStack()
+        self._workspace: Workspace | None = None
+        self._workers: Workers | None = None
+        self._desired = Desired(scopes=(), problems=())
+        self._identity: Principal | None = None
+        self._states: dict[FoldedName, ScopeSurvey] = {}
+        self._errors: list[str] = []
+        self._codes: set[int] = set()
+        self._results: tuple[ChangeResult, ...] | None = None
+        self.plan = Plan()
+        """What must change; empty before `survey`, and where that failed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def target(self) -> Target:
+        """Whose session this is."""
+        return self._chosen.selected.target
+
+    def fail(self, error: ReconcilerError) -> None:
+        """Note what failed or was refused as a whole."""
+        match error:
+            case InputError():
+                self._errors.extend(str(problem) for problem in error.problems)
+            case _:
+                self._errors.append(_with_advice(error))
+        self._codes.add(error.exit_code)
+
+    def survey(self) -> None:
+        """Connect, unlock the files meanwhile, look at the workspace, and decide what must change."""
+        try:
+            workspace = self._open()
+            wanted = {scope.scope: frozenset(scope.keys) for scope in self._desired.scopes}
+            with self._observer.progress(f"{self.target.name}: reading values", sum(map(len, wanted.values()))) as step:
+                survey = take(workspace, self._crew(), wanted, on_read=step)
+        except ReconcilerError as error:
+            self.fail(error)
+            return
+        self._identity = survey.identity
+        self._states = dict(survey.scopes)
+        self.plan = merge(self._plans(survey.identity))
+
+    def _open(self) -> Workspace:
+        """Connect in one thread and unlock in this one: neither waits for the other."""
+        with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
+            connecting = pool.submit(self._stack.enter_context, connected(self.target, self._settings, self._observer))
+            self._unlock()
+            self._workspace = connecting.result()
+        return self._workspace
+
+    def _unlock(self) -> None:
+        identities = identities_for(self.target, self._chosen.sources, self._settings.environ, self._settings.home)
+        self._desired = unlock(self._chosen.selected, identities)
+        for problem in self._desired.problems:
+            self._errors.append(str(problem))
+            self._codes.add(EXIT_CANNOT_DECRYPT)
+
+    def _crew(self) -> Workers:
+        if self._workers is None:
+            self._workers = self._stack.enter_context(Workers(self._settings.concurrency))
+        return self._workers
+
+    def _plans(self, identity: Principal) -> Iterator[Plan]:
+        keep = Keep(identity=identity, operators=self.target.operators, protected=self.target.protected_principals)
+        for desired in self._desired.scopes:
+            state = self._states[fold(desired.scope)]
+            match state:
+                case UnknownScope(error=error):
+                    self._errors.append(_in_scope(desired.scope, error))
+                    self._codes.add(error.exit_code)
+                case ScopeState() if (refusal := guard.key_vault(state)) is not None:
+                    self.fail(refusal)
+                case ScopeState() | MissingScope():
+                    yield diff(desired, state, keep)
+                case _:
+                    assert_never(state)
+
+    def apply(self) -> None:
+        """Carry out the plan and look whether the workspace then holds what was put."""
+        if not self.plan or self._workspace is None:
+            return
+        with self._observer.progress(f"{self.target.name}: applying changes", len(self.plan.changes)) as step:
+            results = apply(
+                self.plan,
+                self._desired.scopes,
+                self._workspace,
+                self._crew(),
+                patience=Patience(limit_s=self._settings.timeout_s),
+                on_done=step,
+            )
+        self._results = self._verify(results, self._workspace)
+
+    def _verify(self, results: tuple[ChangeResult, ...], workspace: Workspace) -> tuple[ChangeResult, ...]:
+        """Read back what was put: an answer of 200 is what the platform says, the value is what it does."""
+        touched: dict[FoldedName, set[FoldedName]] = {}
+        for result in results:
+            if result.outcome is Outcome.DONE and isinstance(result.change, PutSecret | DeleteSecret):
+                keys = touched.setdefault(fold(result.change.scope), set())
+                if isinstance(result.change, PutSecret):
+                    keys.add(fold(result.change.key))
+        spelled = {fold(scope.scope): scope.scope for scope in self._desired.scopes}
+        wanted = {
+            ScopeInfo(name=spelled[scope], backend=Backend.DATABRICKS): frozenset(keys)
+            for scope, keys in touched.items()
+        }
+        with self._observer.progress(f"{self.target.name}: reading back", sum(map(len, wanted.values()))) as step:
+            states = look_into(workspace, self._crew(), wanted, with_acls=False, on_read=step)
+        for state in states.values():
+            if isinstance(state, UnknownScope):
+                self._errors.append(f"what was put could not be read back: {_in_scope(state.scope, state.error)}")
+                self._codes.add(EXIT_WORKSPACE)
+        return verified(results, self._desired.scopes, states)
+
+    def outcome(self) -> tuple[TargetReport, frozenset[int]]:
+        """Return what to report, and the exit codes that were earned."""
+        results = self._results or tuple(
+            ChangeResult(change=change, outcome=Outcome.PLANNED) for change in self.plan.changes
+        )
+        codes = set(self._codes)
+        if any(result.outcome in (Outcome.FAILED, Outcome.SKIPPED) for result in results):
+            codes.add(EXIT_WORKSPACE)
+        report = TargetReport(
+            target=self.target.name,
+            host=shown_host(self.target),
+            identity=self._identity,
+            commit=self._chosen.sources.commit,
+            status=_status(codes, applied=self._results is not None, pending=bool(self.plan)),
+            plan=self.plan,
+            results=results,
+            requests=RequestCount(read=0, write=0) if self._workspace is None else self._workspace.request_count(),
+            errors=tuple(self._errors),
+        )
+        return report, frozenset(codes)
+
+
+def _with_advice(error: ReconcilerError) -> str:
+    return f"{error} ({error.advice})" if error.advice else str(error)
+
+
+def _in_scope(scope: str, error: WorkspaceError) -> str:
+    return f"scope {scope}: {_with_advice(error)}"
+
+
+def _status(codes: set[int], *, applied: bool, pending: bool) -> Status:
+    if codes - {EXIT_REFUSED}:
+        return Status.FAILED
+    if codes:
+        return Status.REFUSED
+    if applied:
+        return Status.APPLIED
+    return Status.PENDING if pending else Status.CLEAN

@@ -1,0 +1,285 @@
+"""Carrying out a plan: the order of steps, what is skipped after a failure, and ACLs that show late."""
+
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.apply import Patience, apply, verified
+from reconciler.errors import (
+    AlreadyExists,
+    InvalidRequest,
+    LimitExceeded,
+    PermissionDenied,
+    UnexpectedAnswer,
+    Unreachable,
+    WorkspaceError,
+)
+from reconciler.model import Permission, Prune, ScopeName, SecretValue, fold
+from reconciler.plan import ChangeResult, DeleteSecret, Outcome, action_of, subject_of
+from reconciler.survey import look_into
+from reconciler.workers import Workers
+from reconciler.workspace import Backend, ScopeInfo
+from tests.fakes import Call, FakeWorkspace
+from tests.support.wishes import carry_out, plan_for, wish
+
+
+READ, WRITE, MANAGE = Permission.READ, Permission.WRITE, Permission.MANAGE
+
+
+def _failing(error: WorkspaceError, *matching: str) -> Callable[[Call], None]:
+    """Return a fault for requests of that operation, and scope and subject when given."""
+
+    def fault(call: Call) -> None:
+        if call[: len(matching)] == matching:
+            raise error
+
+    return fault
+
+
+def _outcomes(results: tuple[ChangeResult, ...]) -> dict[str, str]:
+    return {
+        f"{action_of(result.change)} {result.change.scope} {subject_of(result.change)}".strip(): result.outcome.value
+        for result in results
+    }
+
+
+def test_steps_come_in_the_order_that_never_exposes_or_loses_a_value() -> None:
+    """Create, revoke and lower, put, grant and raise, delete: each step ends before the next begins."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {"renamed-from": b"1"})
+    workspace.grant("app", "lowered", MANAGE)
+    workspace.grant("app", "revoked", READ)
+    wishes = [
+        wish("app", {"renamed-to": b"1"}, acls={"lowered": READ, "raised": WRITE}, prune=Prune.ALL),
+        wish("new", {"a": b"2"}, acls={"users": READ}),
+    ]
+
+    carry_out(plan_for(workspace, wishes), wishes, workspace)
+
+    steps = [call for call in workspace.writes if call.operation != "list_acls"]
+    assert steps[0] == Call("create_scope", "new")
+    assert set(steps[1:3]) == {Call("put_acl", "app", "lowered READ"), Call("delete_acl", "app", "revoked")}
+    assert set(steps[3:5]) == {Call("put_secret", "app", "renamed-to"), Call("put_secret", "new", "a")}
+    assert set(steps[5:7]) == {Call("put_acl", "app", "raised WRITE"), Call("put_acl", "new", "users READ")}
+    assert steps[7:] == [Call("delete_secret", "app", "renamed-from")]
+
+
+def test_a_wanted_key_is_never_absent_while_it_is_rotated() -> None:
+    """A put overwrites in place: at every request the key is there, with the old or the new value."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {"a": b"old"})
+    seen: set[bytes] = set()
+    workspace.faults.append(lambda _: seen.add(workspace.values("app")["a"]))
+    desired = wish("app", {"a": b"new"})
+
+    carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert seen == {b"old"}
+    assert workspace.values("app") == {"a": b"new"}
+
+
+def test_a_scope_that_cannot_be_created_skips_what_is_in_it_and_nothing_else() -> None:
+    """The other scope is done in full."""
+    workspace = FakeWorkspace()
+    workspace.faults.append(_failing(LimitExceeded("full"), "create_scope", "bad"))
+    wishes = [wish("bad", {"a": b"1"}, acls={"users": READ}), wish("good", {"a": b"1"})]
+
+    results = carry_out(plan_for(workspace, wishes), wishes, workspace)
+
+    assert _outcomes(results) == {
+        "create-scope bad": "failed",
+        "create-scope good": "done",
+        "put-secret bad a": "skipped",
+        "put-secret good a": "done",
+        "put-acl bad users": "skipped",
+    }
+    assert next(result for result in results if result.outcome is Outcome.SKIPPED).error == (
+        "the scope could not be created"
+    )
+
+
+def test_a_grant_that_cannot_be_revoked_keeps_new_values_away() -> None:
+    """Who should no longer read must not read the new value."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {"a": b"old"})
+    workspace.grant("app", "stranger", READ)
+    workspace.faults.append(_failing(PermissionDenied("no"), "delete_acl"))
+    desired = wish("app", {"a": b"new"}, acls={"users": READ}, prune=Prune.ALL)
+
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert _outcomes(results) == {
+        "delete-acl app stranger": "failed",
+        "put-secret app a": "skipped",
+        "put-acl app users": "done",
+    }
+    assert workspace.values("app") == {"a": b"old"}
+
+
+def test_a_value_that_cannot_be_put_keeps_everything_from_being_deleted() -> None:
+    """A broken run leaves too much rather than too little; the other values are put."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {"old": b"1"})
+    workspace.faults.append(_failing(UnexpectedAnswer("500"), "put_secret", "app", "b"))
+    desired = wish("app", {"a": b"1", "b": b"2", "c": b"3"}, prune=Prune.ALL)
+
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert _outcomes(results) == {
+        "put-secret app a": "done",
+        "put-secret app b": "failed",
+        "put-secret app c": "done",
+        "delete-secret app old": "skipped",
+    }
+    assert workspace.values("app") == {"a": b"1", "c": b"3", "old": b"1"}
+
+
+def test_after_the_workspace_is_gone_the_rest_is_skipped() -> None:
+    """Each remaining change says that it was not tried."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    wishes = [wish("app", {f"key-{n}": b"1" for n in range(50)}, acls={"users": READ})]
+    plan = plan_for(workspace, wishes)
+    workspace.faults.append(_failing(Unreachable("gone"), "put_secret"))
+
+    with Workers(1) as workers:
+        results = apply(plan, wishes, workspace, workers)
+
+    assert [result.outcome for result in results].count(Outcome.FAILED) == 1
+    assert [result.outcome for result in results].count(Outcome.SKIPPED) == 50
+    assert workspace.writes == [Call("put_secret", "app", "key-0")]
+
+
+def test_acls_of_one_scope_are_written_one_by_one() -> None:
+    """In parallel the platform loses some of them."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    running: list[Call] = []
+
+    def begin(call: Call) -> None:
+        if call.operation == "put_acl":
+            assert not running
+            running.append(call)
+
+    workspace.faults.append(begin)
+    workspace.after.append(lambda call: running.remove(call) if call in running else None)
+    desired = wish("app", acls={f"user-{n}": READ for n in range(20)})
+
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert all(result.outcome is Outcome.DONE for result in results)
+
+
+def test_an_acl_that_shows_late_is_waited_for() -> None:
+    """Written is not seen; the result is done only when a listing shows it."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    workspace.grant("app", "stranger", READ)
+    workspace.acl_lag = 3
+    desired = wish("app", acls={"users": READ}, prune=Prune.ALL)
+
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert all(result.outcome is Outcome.DONE for result in results)
+    assert workspace.grants("app") == {"admin@example.com": MANAGE, "users": READ}
+
+
+def test_an_acl_that_never_shows_fails_within_the_patience() -> None:
+    """Bounded: the clock decides, with pauses that double up to a limit."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    workspace.acl_lag = 10**9
+    desired = wish("app", acls={"users": READ})
+    plan = plan_for(workspace, [desired])
+    now, pauses = 0.0, list[float]()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        pauses.append(seconds)
+
+    patience = Patience(limit_s=10, first_pause_s=1, longest_pause_s=3, clock=lambda: now, sleep=sleep)
+    with Workers(1) as workers:
+        (result,) = apply(plan, [desired], workspace, workers, patience=patience)
+
+    assert result.outcome is Outcome.FAILED
+    assert result.error == "the platform accepted it but did not show it within 10 s"
+    assert pauses == [1, 2, 3, 3]
+
+
+def test_a_put_acl_that_is_refused_as_existing_replaces_the_entry() -> None:
+    """The API reference allows for both, overwriting and refusing."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    workspace.grant("app", "users", READ)
+
+    def refuse_overwriting(call: Call) -> None:
+        if call.operation == "put_acl" and "users" in workspace.grants("app"):
+            raise AlreadyExists("has an entry")
+
+    workspace.faults.append(refuse_overwriting)
+    desired = wish("app", acls={"users": WRITE})
+
+    (result,) = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert result.outcome is Outcome.DONE
+    assert workspace.grants("app")["users"] is WRITE
+
+
+def test_deleting_what_is_gone_already_is_done() -> None:
+    """Somebody was quicker: that is what was wanted."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {"old": b"1"})
+    desired = wish("app", prune=Prune.ALL)
+    plan = plan_for(workspace, [desired])
+    workspace.scopes[fold("app")].secrets.clear()
+
+    (result,) = carry_out(plan, [desired], workspace)
+
+    assert isinstance(result.change, DeleteSecret)
+    assert result.outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("meddle", "outcome"),
+    [
+        pytest.param(lambda _: None, Outcome.DONE, id="held"),
+        pytest.param(lambda fake: fake.put_secret("app", "a", SecretValue(b"other")), Outcome.FAILED, id="other value"),
+        pytest.param(lambda fake: fake.delete_secret("app", "a"), Outcome.FAILED, id="deleted"),
+        pytest.param(
+            lambda fake: fake.faults.append(_failing(InvalidRequest("no"), "get_secret")), Outcome.DONE, id="unreadable"
+        ),
+    ],
+)
+def test_what_was_put_is_held_against_what_is_there(meddle: Callable[[FakeWorkspace], None], outcome: Outcome) -> None:
+    """A workspace that accepts a value and holds another one does not get away with it."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    desired = wish("app", {"a": b"1"})
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+    meddle(workspace)
+    info = ScopeInfo(name=ScopeName("app"), backend=Backend.DATABRICKS)
+
+    with Workers(1) as workers:
+        states = look_into(workspace, workers, {info: frozenset({fold("a")})}, with_acls=False)
+    (result,) = verified(results, [desired], states)
+
+    assert result.outcome is outcome
+
+
+def test_a_deleted_key_that_is_still_there_is_a_failure() -> None:
+    """Likewise for deletions."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {"old": b"1"})
+    desired = wish("app", prune=Prune.ALL)
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+    workspace.add("app", {"old": b"1"})
+    info = ScopeInfo(name=ScopeName("app"), backend=Backend.DATABRICKS)
+
+    with Workers(1) as workers:
+        states = look_into(workspace, workers, {info: frozenset()}, with_acls=False)
+    (result,) = verified(results, [desired], states)
+
+    assert result.outcome is Outcome.FAILED
+    assert result.error is not None
+    assert "holds something else" in result.error
