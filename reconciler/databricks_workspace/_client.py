@@ -94,7 +94,12 @@ class DatabricksWorkspace:
 
     def get_secret(self, scope: ScopeName, key: KeyName) -> SecretValue:
         """Return the value of one secret."""
-        return self._run(_on_key(f"reading {scope}/{key}", scope, "READ"), lambda: self._read(scope, key))
+        return self._run(
+            _on_key(f"reading {scope}/{key}", scope, "READ"),
+            lambda: self._read(scope, key),
+            # A server may quote the value that it holds, which we do not know and so could not mask.
+            quotable=False,
+        )
 
     def _read(self, scope: ScopeName, key: KeyName) -> SecretValue:
         """Return the bytes behind the base64 of the answer; its object goes no further."""
@@ -177,13 +182,21 @@ class DatabricksWorkspace:
             if not self._call.lost:
                 raise
 
-    def _run(self, operation: Operation, request: Callable[[], T], *, value: SecretValue | None = None) -> T:
+    def _run(
+        self,
+        operation: Operation,
+        request: Callable[[], T],
+        *,
+        value: SecretValue | None = None,
+        quotable: bool = True,
+    ) -> T:
         """Make one call and translate what goes wrong.
 
         Args:
             operation: What is done, in words.
             request: Calls the SDK and takes its answer apart, listings included: a late error must not slip past.
             value: What is sent, to be masked in what the server says.
+            quotable: The server's words may be shown at all.
         """
         if self._closed.is_set():
             raise Unreachable(f"{operation.what}: the connection to {self._host} is closed")
@@ -192,7 +205,8 @@ class DatabricksWorkspace:
             return request()
         except Exception as error:  # noqa: BLE001  # the table decides; nothing of the SDK gets past
             failure = self._explain(operation, error)
-        self._tell_detail(operation, value)
+        if quotable:
+            self._tell_detail(operation, value)
         # Outside of the `except`: an exception raised within it would carry the SDK's, with request and answer in it.
         raise failure
 

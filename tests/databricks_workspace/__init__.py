@@ -1,0 +1,1 @@
+"""Tests of the workspace over the SDK, through real HTTP."""
