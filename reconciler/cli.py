@@ -342,7 +342,9 @@ cli.add_command(apply, "reconcile")
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
-    """Check all that shows without a key: targets, scope files, names, limits. Offline; exit code 4 for problems.
+    """Check all that shows without a key, offline.
+
+    Targets, scope files, names, limits, recipients; exit code 4 for problems.
 
     With PATHs only their problems are shown, but all files are read, as some rules span several.
 
@@ -367,7 +369,7 @@ def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def targets(context: _Context, /, form: str) -> None:
-    """Show the targets and which scopes git feeds them. Offline.
+    """Show the targets and which scopes git feeds them, offline.
 
     \b
     Examples:
@@ -391,7 +393,9 @@ def targets(context: _Context, /, form: str) -> None:
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options: Any) -> None:  # noqa: ANN401
-    """Show what workspaces hold: scopes, grants, keys and when they were last put. No values.
+    """Show what workspaces hold, values aside.
+
+    Scopes, grants, keys and when they were last put.
 
     \b
     Examples:
@@ -415,7 +419,9 @@ def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options
 @_requesting
 @click.pass_obj
 def get(context: _Context, /, selector: str, key: str, **options: Any) -> None:  # noqa: ANN401
-    """Print one value as the workspace holds it, byte for byte.
+    """Print one value as the workspace holds it.
+
+    Byte for byte; on a terminal with a line feed, and only if it is printable text.
 
     \b
     Examples:
@@ -435,7 +441,9 @@ def get(context: _Context, /, selector: str, key: str, **options: Any) -> None: 
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.pass_obj
 def emulator(context: _Context, /, target: str, port: int) -> None:
-    """Serve the embedded workspace of TARGET (demo) until interrupted, for the SDK, the CLI and notebooks offline.
+    """Serve the embedded workspace to SDK, CLI and notebooks.
+
+    It is that of TARGET (demo), and is served until interrupted.
 
     Prints host and tokens of its admin and its plain user as shell assignments. Tokens are new each time, unless
     RECONCILER_EMULATOR_ADMIN_TOKEN and RECONCILER_EMULATOR_USER_TOKEN set them.
