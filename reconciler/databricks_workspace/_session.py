@@ -234,7 +234,7 @@ def _configure(connection: Connection, found: dict[str, Any], call: Call, clock:
         "azure_tenant_id": connection.azure_tenant_id,
         "azure_workspace_resource_id": connection.azure_workspace_resource_id,
     }
-    base = _nothing_from_environment() if embedded else _secrets_from_environment(found)
+    base = {**_nothing_from_environment(), **found} if embedded else _secrets_from_environment(found)
     settings = {**base, **{name: value for name, value in said.items() if value is not None}}
     operation = Operation(what=f"authenticating to {connection.host}")
     return _in_time(

@@ -15,7 +15,7 @@ import urllib3.exceptions
 from databricks.sdk.clock import Clock
 from requests.adapters import HTTPAdapter
 
-from reconciler.databricks_workspace._calls import Call
+from reconciler.databricks_workspace._calls import Call, CredentialFailure
 from reconciler.workspace import RequestCount
 
 
@@ -108,16 +108,15 @@ class Transport(HTTPAdapter):
         """Send ``request`` and read the answer, all within what is left of the call's time.
 
         Raises:
+            CredentialFailure: A header cannot hold the credential.
             Redirected, AnswerTooLarge, EmptyAnswer: Instead of an answer that must not be used.
             requests.RequestException: No answer.
         """
-        self._counter.add(request.method)
         call = self._call
         call.status = None
         call.body = b""
-        call.credentials = tuple(
-            str(value) for name, value in request.headers.items() if name == "Authorization" or "token" in name.lower()
-        )
+        call.credentials = _credentials_of(request)
+        self._counter.add(request.method)
         try:
             response = super().send(
                 request,
@@ -163,6 +162,20 @@ class Transport(HTTPAdapter):
             raise AnswerTooLarge
         if self._call.is_over():
             raise requests.ReadTimeout
+
+
+def _credentials_of(request: requests.PreparedRequest) -> tuple[str, ...]:
+    """Return the headers that authenticate.
+
+    Raises:
+        CredentialFailure: A header cannot hold one of them. The layers below would quote it in their complaint.
+    """
+    values = tuple(
+        str(value) for name, value in request.headers.items() if name == "Authorization" or "token" in name.lower()
+    )
+    if not all(value.isascii() and value.isprintable() for value in values):
+        raise CredentialFailure
+    return values
 
 
 def _as_requests_has_it(error: urllib3.exceptions.HTTPError) -> requests.RequestException:

@@ -23,10 +23,8 @@ def joined(
     workspace = connect(
         Connection(host=url, token=token), timeout_s=timeout_s, concurrency=concurrency, on_detail=on_detail
     )
-    try:
+    with contextlib.closing(workspace):
         yield workspace
-    finally:
-        workspace.close()
 
 
 @contextlib.contextmanager

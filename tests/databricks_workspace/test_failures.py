@@ -1,0 +1,224 @@
+"""The table from foreign exceptions to ours is complete, and none of their text gets through it."""
+
+import base64
+import io
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+import databricks.sdk.errors
+import pytest
+import requests
+from databricks.sdk.errors import platform
+from databricks.sdk.errors.base import DatabricksError
+
+from reconciler import errors
+from reconciler.databricks_workspace import DatabricksWorkspace, _calls, _failures, _transport
+from reconciler.model import KeyName, Permission, Principal, ScopeName, SecretValue
+from tests.databricks_workspace.joining import TOKEN, facing
+from tests.support.hostile_server import Answer, Hang, Reaction, Reset, refusal
+
+
+CANARY: Final = "canary-vAlUe-\u00e4/7c9e"
+ENCODED: Final = base64.b64encode(CANARY.encode()).decode()
+SCOPE: Final = ScopeName("payments")
+KEY: Final = KeyName("db-password")
+OPERATION: Final = _calls.Operation(what="putting payments/db-password")
+
+
+def _subclasses(root: type[BaseException]) -> dict[str, type[BaseException]]:
+    found = {child.__name__: child for child in root.__subclasses__()}
+    for child in tuple(found.values()):
+        found |= _subclasses(child)
+    return dict(sorted(found.items()))
+
+
+def _classes_of_the_sdk() -> set[type[DatabricksError]]:
+    found = {
+        value
+        for module in (platform, databricks.sdk.errors)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, DatabricksError)
+    }
+    return found | {*platform.STATUS_CODE_MAPPING.values(), *platform.ERROR_CODE_MAPPING.values()}
+
+
+def test_knows_every_error_of_the_sdk() -> None:
+    """Each class that the SDK can raise for an answer has a row of its own; a new one fails here."""
+    assert set(_failures.OF_CLASS) == _classes_of_the_sdk()
+
+
+def test_knows_every_code_of_the_sdk() -> None:
+    """Each code that the SDK tells apart leads to one and the same of our errors, by code and by class."""
+    for code, sdk_class in platform.ERROR_CODE_MAPPING.items():
+        expected = _failures.OF_CLASS[sdk_class]
+        assert _failures.OF_CODE.get(code, expected) is expected, code
+
+
+@pytest.mark.parametrize("foreign", _subclasses(requests.RequestException).values())
+def test_knows_every_exception_of_requests(foreign: type[BaseException]) -> None:
+    """Whatever requests raises is one of ours, and its text is not repeated."""
+    error = foreign.__new__(foreign)
+    error.args = (CANARY,)
+
+    failure = _failures.failure_of(OPERATION, error, _calls.Call(1.0))
+
+    assert isinstance(failure, errors.Unreachable | errors.UnexpectedAnswer | errors.Unauthenticated)
+    assert CANARY not in f"{failure} {failure.advice}"
+
+
+@pytest.mark.parametrize(
+    ("foreign", "ours"),
+    [
+        pytest.param(TimeoutError(CANARY), errors.Unreachable, id="the SDK's own end of retries"),
+        pytest.param(_transport.GaveUp(), errors.Unreachable, id="our end of retries"),
+        pytest.param(_calls.TookTooLong(), errors.Unreachable, id="our limit"),
+        pytest.param(_calls.CredentialFailure(), errors.Unauthenticated, id="no credential"),
+        pytest.param(requests.exceptions.InvalidHeader(CANARY), errors.Unauthenticated, id="token with a line break"),
+        pytest.param(UnicodeEncodeError("latin-1", CANARY, 0, 1, CANARY), errors.Unauthenticated, id="token of emoji"),
+        pytest.param(requests.exceptions.SSLError(CANARY), errors.Unreachable, id="certificate"),
+        pytest.param(requests.exceptions.ProxyError(CANARY), errors.Unreachable, id="proxy"),
+        pytest.param(AttributeError(CANARY), errors.UnexpectedAnswer, id="JSON of another shape"),
+        pytest.param(RuntimeError(CANARY), errors.UnexpectedAnswer, id="anything else"),
+    ],
+)
+def test_knows_what_python_raises(foreign: Exception, ours: type[errors.WorkspaceError]) -> None:
+    """Exceptions of Python itself, as the SDK lets them through, lose their text too."""
+    failure = _failures.failure_of(OPERATION, foreign, _calls.Call(1.0))
+
+    assert type(failure) is ours
+    assert CANARY not in f"{failure} {failure.advice}"
+
+
+def test_says_what_the_last_attempt_met() -> None:
+    """At the end of retries the reason is that of the last attempt, not merely that time is over."""
+    ended = TimeoutError("Timed out")
+    ended.__cause__ = platform.TooManyRequests("slow down", error_code="REQUEST_LIMIT_EXCEEDED")
+
+    assert type(_failures.failure_of(OPERATION, ended, _calls.Call(1.0))) is errors.Throttled
+
+
+def test_repeats_no_code_that_it_does_not_know() -> None:
+    """A server may put the value where the code belongs."""
+    failure = _failures.failure_of(OPERATION, platform.BadRequest("x", error_code=CANARY), _calls.Call(1.0))
+
+    assert type(failure) is errors.InvalidRequest
+    assert CANARY not in str(failure)
+
+
+ECHO: Final = f"cannot store {CANARY} alias {ENCODED} for Bearer {TOKEN}"
+
+
+def _put(workspace: DatabricksWorkspace) -> None:
+    workspace.put_secret(SCOPE, KEY, SecretValue(CANARY.encode()))
+
+
+def _get(workspace: DatabricksWorkspace) -> None:
+    workspace.get_secret(SCOPE, KEY)
+
+
+def _list(workspace: DatabricksWorkspace) -> None:
+    workspace.list_secrets(SCOPE)
+
+
+def _grant(workspace: DatabricksWorkspace) -> None:
+    workspace.put_acl(SCOPE, Principal("users"), Permission.READ)
+
+
+def _who(workspace: DatabricksWorkspace) -> None:
+    workspace.whoami()
+
+
+def _traces(text: str) -> list[str]:
+    """Return what of the canaries is in ``text``, in any form that might be printed."""
+    forms = (CANARY, CANARY.encode("unicode_escape").decode(), "canary-vAlUe", ENCODED, ENCODED[:12], TOKEN)
+    return [form for form in forms if form in text]
+
+
+@pytest.mark.parametrize("act", [_put, _get, _list, _grant, _who])
+@pytest.mark.parametrize(
+    "reaction",
+    [
+        pytest.param(refusal(400, "BAD_REQUEST", ECHO), id="400"),
+        pytest.param(refusal(401, "UNAUTHENTICATED", ECHO), id="401"),
+        pytest.param(refusal(403, "PERMISSION_DENIED", ECHO), id="403"),
+        pytest.param(refusal(404, "RESOURCE_DOES_NOT_EXIST", ECHO), id="404"),
+        pytest.param(refusal(400, ECHO, ECHO), id="code"),
+        pytest.param(refusal(429, "X", ECHO, Retry_After=TOKEN), id="429"),
+        pytest.param(refusal(500, "INTERNAL_ERROR", ECHO), id="500"),
+        pytest.param(Answer(status=400, body=ECHO.encode()), id="text"),
+        pytest.param(Answer(status=400, body=f"<pre>{ECHO}</pre>".encode()), id="page"),
+        pytest.param(Answer(status=400, body=ECHO.encode("utf-16")), id="binary"),
+        pytest.param(Answer(body=ECHO.encode()), id="200 with text"),
+        pytest.param(Answer(body={"secrets": [ECHO], "items": [ECHO], "key": KEY, "value": ECHO}), id="200 malformed"),
+        pytest.param(Answer(status=302, body=ECHO.encode(), headers={"Location": f"/{ENCODED}"}), id="redirect"),
+        pytest.param(Answer(body={"key": KEY, "value": ENCODED}, cut=True), id="broken off"),
+        pytest.param(Reset(), id="reset"),
+        pytest.param(Hang(), id="silence"),
+    ],
+)
+def test_no_secret_gets_out(
+    act: Callable[[DatabricksWorkspace], None], reaction: Reaction, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the server echoes, value and token are in no message, traceback, local variable, log or detail."""
+    details: list[str] = []
+    caplog.set_level(logging.DEBUG)
+    for name in ("databricks.sdk", "urllib3.connectionpool", "urllib3"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    with facing(reaction, timeout_s=0.3, on_detail=details.append) as (workspace, _):
+        try:
+            act(workspace)
+        except errors.WorkspaceError as error:
+            _assert_clean(error)
+        shown = f"{workspace!r} {vars(workspace)!r}"
+
+    assert _traces(shown) == []
+    assert _traces("\n".join(details)) == []
+    assert _traces(caplog.text) == []
+
+
+def _assert_clean(error: errors.WorkspaceError) -> None:
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    # Ours alone: the test's own frames hold the canary.
+    frames = io.StringIO()
+    full = traceback.TracebackException.from_exception(error, capture_locals=True)
+    for frame in full.stack:
+        if "databricks_workspace" in frame.filename and "tests" not in frame.filename:
+            print(frame.name, frame.line, frame.locals, file=frames)
+    assert frames.getvalue()
+    assert _traces(f"{error} {error!r} {error.args} {error.advice} {vars(error)}") == []
+    assert _traces(frames.getvalue()) == []
+
+
+def test_shows_the_servers_words_to_who_asks() -> None:
+    """With ``-v`` the reason is readable, on one line, and what is secret in it is not."""
+    details: list[str] = []
+    said = f"key {KEY}: {CANARY} is\nnot allowed, \u001b[31mneither is {ENCODED}"
+    with (
+        facing(refusal(400, "INVALID_PARAMETER_VALUE", said), on_detail=details.append) as (workspace, _),
+        pytest.raises(errors.InvalidRequest),
+    ):
+        _put(workspace)
+
+    (detail,) = details
+    assert detail.startswith(
+        "putting payments/db-password: the server said: INVALID_PARAMETER_VALUE key db-password: ***"
+    )
+    assert detail.endswith(r"*** is\nnot allowed, \x1b[31mneither is ***")
+
+
+def test_does_not_show_words_about_a_value_it_does_not_know() -> None:
+    """What a server says when a value is read may be the value."""
+    details: list[str] = []
+    with (
+        facing(refusal(400, "BAD_REQUEST", "hunter2 is only for notebooks"), on_detail=details.append) as (
+            workspace,
+            _,
+        ),
+        pytest.raises(errors.InvalidRequest),
+    ):
+        _get(workspace)
+
+    assert details == []

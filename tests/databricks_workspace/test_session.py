@@ -1,0 +1,322 @@
+"""Connecting: in bounded time, to the host that git names, with nothing from elsewhere but secrets."""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from databricks.sdk.core import ApiClient, Config
+
+from reconciler import errors
+from reconciler.databricks_workspace import Connection, _calls, _session, _transport, connect
+from reconciler.model import ScopeName
+from tests.databricks_workspace.joining import TOKEN, facing
+from tests.support.hostile_server import WELL_KNOWN, Answer, Hang, HostileServer, Reaction, Reset, Seen, refusal
+
+
+SCOPE = ScopeName("payments")
+
+
+def _whoami(connection: Connection, *, timeout_s: float = 5.0) -> str:
+    with contextlib.closing(connect(connection, timeout_s=timeout_s, concurrency=2)) as workspace:
+        return workspace.whoami()
+
+
+def _me(seen: Seen) -> Answer:
+    """Answer as a workspace whose user is named after the credential it got."""
+    return Answer() if seen.path == WELL_KNOWN else Answer(body={"userName": seen.headers.get("authorization", "none")})
+
+
+@pytest.fixture
+def server() -> Iterator[HostileServer]:
+    """Run a server that tells which credential it was sent."""
+    with HostileServer(_me) as server:
+        yield server
+
+
+class TestTime:
+    """Nothing takes much longer than ``--timeout``."""
+
+    @pytest.mark.parametrize(
+        "reaction",
+        [
+            pytest.param(Hang(), id="silence"),
+            pytest.param(Reset(), id="reset"),
+            pytest.param(Answer(body=b"x" * 1000, drip_s=0.02), id="dripping"),
+            pytest.param(refusal(429, "X", Retry_After="3600"), id="429 for an hour"),
+            pytest.param(refusal(503, "X", Retry_After="3600"), id="503 for an hour"),
+            pytest.param(refusal(503, "X", Retry_After="0"), id="503 again and again"),
+        ],
+    )
+    def test_gives_up_on_a_host_that_does_not_serve(self, reaction: Reaction) -> None:
+        """The first question already has the limit, and its answer is the error."""
+        with HostileServer.saying(reaction, path=WELL_KNOWN) as server:
+            began = time.monotonic()
+            with pytest.raises((errors.Unreachable, errors.Throttled, errors.UnexpectedAnswer), match="connecting to"):
+                _whoami(Connection(host=server.url, token=TOKEN), timeout_s=0.5)
+
+            assert time.monotonic() - began < 1.5
+
+    def test_gives_up_on_a_host_that_refuses(self) -> None:
+        """Nobody listens: tried again until the time is over."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            began = time.monotonic()
+            with pytest.raises(errors.Unreachable, match="cannot be connected to"):
+                _whoami(Connection(host=f"http://127.0.0.1:{taken.getsockname()[1]}", token=TOKEN), timeout_s=2.0)
+
+            assert time.monotonic() - began < 3.0
+
+    def test_gives_up_on_a_name_that_does_not_exist(self) -> None:
+        """The name is reserved never to exist (RFC 2606); a resolver that hangs is left behind."""
+        began = time.monotonic()
+        with pytest.raises(errors.Unreachable):
+            _whoami(Connection(host="https://nobody.invalid", token=TOKEN), timeout_s=1.0)
+
+        assert time.monotonic() - began < 2.5
+
+    @pytest.mark.parametrize(
+        ("reaction", "error"),
+        [
+            pytest.param(Hang(), errors.Unreachable, id="silence"),
+            pytest.param(Answer(body=b"x" * 1000, drip_s=0.02), errors.Unreachable, id="dripping"),
+            pytest.param(Answer(body=b"x" * 1000, cut=True), errors.Unreachable, id="broken off"),
+            pytest.param(refusal(429, "X", Retry_After="3600"), errors.Throttled, id="429 for an hour"),
+            pytest.param(refusal(429, "X", Retry_After="0"), errors.Throttled, id="429 again and again"),
+            pytest.param(refusal(503, "X", Retry_After="0"), errors.UnexpectedAnswer, id="503 again and again"),
+        ],
+    )
+    def test_gives_up_on_a_request_that_is_not_served(
+        self, reaction: Reaction, error: type[errors.WorkspaceError]
+    ) -> None:
+        """Later requests have the same limit each; the error says what the last attempt met."""
+        with facing(reaction, timeout_s=0.5) as (workspace, _):
+            began = time.monotonic()
+            with pytest.raises(errors.WorkspaceError) as caught:
+                workspace.list_secrets(SCOPE)
+
+            assert type(caught.value) is error
+            assert time.monotonic() - began < 1.5
+
+    def test_does_not_wait_for_code_that_has_no_limit(self) -> None:
+        """Token exchanges and name resolution of the layers below are left behind."""
+        never = threading.Event()
+        began = time.monotonic()
+        with pytest.raises(_calls.TookTooLong):
+            _calls.within(0.1, never.wait)
+        never.set()
+
+        assert time.monotonic() - began < 1.0
+
+
+class TestFirstQuestion:
+    """What the host says of itself."""
+
+    def test_is_asked_once_without_a_credential(self, server: HostileServer) -> None:
+        """The SDK's own question is not sent; if a new version sends it again, this fails."""
+        _whoami(Connection(host=server.url, token=TOKEN))
+
+        asked = [seen for seen in server.seen if seen.path == WELL_KNOWN]
+        assert len(asked) == 1
+        assert "authorization" not in asked[0].headers
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(refusal(404, "NOT_FOUND"), id="404"),
+            pytest.param(refusal(500, "X"), id="500"),
+            pytest.param(Answer(body=b"<html>"), id="a page"),
+            pytest.param(Answer(body=[]), id="a list"),
+            pytest.param(Answer(body={"oidc_endpoint": 5, "workspace_id": "a\nb", "cloud": 5}), id="nonsense"),
+            pytest.param(Answer(status=302, headers={"Location": "/login"}), id="redirect"),
+        ],
+    )
+    def test_need_not_be_answered(self, answer: Answer) -> None:
+        """Older hosts do not know it; whatever they say instead is ignored, and nothing followed."""
+        with HostileServer(lambda seen: answer if seen.path == WELL_KNOWN else _me(seen)) as server:
+            assert _whoami(Connection(host=server.url, token=TOKEN)) == f"Bearer {TOKEN}"
+            assert len(server.seen) == 2
+
+    def test_leads_to_the_right_workspace(self) -> None:
+        """On a host of several workspaces each request says which one is meant; git beats the host."""
+        with HostileServer(lambda seen: Answer(body={"workspace_id": "77", "userName": "x"})) as server:
+            _whoami(Connection(host=server.url, token=TOKEN))
+            _whoami(Connection(host=server.url, token=TOKEN, workspace_id="88"))
+
+            told = [seen.headers.get("x-databricks-workspace-id") for seen in server.seen if seen.path != WELL_KNOWN]
+            assert told == ["77", "88"]
+
+
+class TestRedirects:
+    """A redirect would hand credential and value to whoever it names."""
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_is_never_followed(self, status: int, server: HostileServer) -> None:
+        """Neither for reading nor for writing; the other server gets no request at all."""
+        with facing(Answer(status=status, headers={"Location": f"{server.url}/stolen"})) as (workspace, first):
+            with pytest.raises(errors.UnexpectedAnswer, match="redirect"):
+                workspace.list_scopes()
+            with pytest.raises(errors.UnexpectedAnswer, match="redirect"):
+                workspace.create_scope(SCOPE)
+
+            assert len(first.paths()) == 2
+        assert server.seen == []
+
+    @pytest.mark.parametrize("prefix", ["http://127.0.0.1/", "https://adb-1.2.azuredatabricks.net/"])
+    def test_meets_our_transport_on_any_scheme(self, prefix: str) -> None:
+        """The session inside the SDK's client is where this version expects it."""
+        api = ApiClient(Config(host="http://127.0.0.1:9", token="x", retry_timeout_seconds=-1))
+        transport = _transport.Transport(call=_calls.Call(1.0), counter=_transport.RequestCounter(), connections=16)
+        _session._harden(api, transport, loopback=False)
+
+        assert api._api_client._session.get_adapter(prefix) is transport
+        assert api._api_client._session.max_redirects == 0
+
+    def test_is_not_left_to_chance(self) -> None:
+        """A client whose session cannot be found is not used."""
+        api = ApiClient(Config(host="http://127.0.0.1:9", token="x", retry_timeout_seconds=-1))
+        del api._api_client._session
+        transport = _transport.Transport(call=_calls.Call(1.0), counter=_transport.RequestCounter(), connections=16)
+
+        with pytest.raises(errors.UnexpectedAnswer, match="databricks-sdk"):
+            _session._harden(api, transport, loopback=False)
+
+
+class TestEnvironment:
+    """Nothing from outside decides where requests go."""
+
+    def test_does_not_touch_embedded_targets(self, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No variable of any strategy, no profile, no netrc and no proxy changes what an embedded target is sent."""
+        home = Path(os.environ["HOME"])
+        (home / ".databrickscfg").write_text("[DEFAULT]\nhost = http://127.0.0.1:9\ntoken = from-file\n")
+        (home / ".netrc").write_text("machine 127.0.0.1 login netrc password netrc\n")
+        (home / ".netrc").chmod(0o600)
+        for attribute in Config.attributes():
+            if attribute.env:
+                monkeypatch.setenv(attribute.env, "7")
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+        assert _whoami(Connection(host=server.url, token=TOKEN)) == f"Bearer {TOKEN}"
+        assert {seen.headers.get("x-databricks-workspace-id") for seen in server.seen} == {None}
+
+    def test_takes_the_token_and_not_the_host(self, server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """DATABRICKS_TOKEN is used; DATABRICKS_HOST and the workspace id of the environment are not."""
+        monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
+        monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
+        monkeypatch.setenv("DATABRICKS_WORKSPACE_ID", "99")
+        monkeypatch.setenv("DATABRICKS_DEBUG_HEADERS", "true")
+
+        assert _whoami(Connection(host=server.url)) == f"Bearer {TOKEN}"
+        assert "x-databricks-workspace-id" not in server.seen[-1].headers
+
+    def test_takes_the_token_of_a_profile(self, server: HostileServer) -> None:
+        """A profile of the same host authenticates, and nothing else in it counts."""
+        Path(os.environ["HOME"], ".databrickscfg").write_text(
+            f"[mine]\nhost = {server.url}/\ntoken = {TOKEN}\nworkspace_id = 99\n"
+        )
+
+        assert _whoami(Connection(host=server.url, profile="mine")) == f"Bearer {TOKEN}"
+        assert "x-databricks-workspace-id" not in server.seen[-1].headers
+
+    def test_refuses_a_profile_of_another_host(self, server: HostileServer) -> None:
+        """The token of one workspace is not sent to another; not a single request leaves."""
+        Path(os.environ["HOME"], ".databrickscfg").write_text("[mine]\nhost = https://other\ntoken = secret\n")
+
+        with pytest.raises(errors.InvalidInput, match="profile 'mine' is for https://other"):
+            _whoami(Connection(host=server.url, profile="mine"))
+        assert server.seen == []
+
+    def test_says_so_when_there_is_no_credential(self, server: HostileServer) -> None:
+        """Nothing is set: the message says what could be."""
+        with pytest.raises(errors.Unauthenticated, match="no usable credential") as caught:
+            _whoami(Connection(host=server.url))
+
+        assert "DATABRICKS_TOKEN" in (caught.value.advice or "")
+
+    def test_starts_no_program_that_nobody_named(
+        self, server: HostileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """The SDK's default chain runs ``az`` and ``databricks`` from PATH."""
+        for name in ("az", "databricks"):
+            program = tmp_path / name
+            program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n" + "#" * 1024 * 1024)
+            program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+        with pytest.raises(errors.Unauthenticated):
+            _whoami(Connection(host=server.url))
+        assert not (tmp_path / "started").exists()
+
+    def test_lets_the_target_choose_among_credentials(
+        self, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two credentials at once are one too many, unless auth_type says which counts."""
+        monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
+        monkeypatch.setenv("ARM_CLIENT_SECRET", "other")
+
+        with pytest.raises(errors.Unauthenticated):
+            _whoami(Connection(host=server.url))
+        assert _whoami(Connection(host=server.url, auth_type="pat")) == f"Bearer {TOKEN}"
+
+    @pytest.mark.parametrize("token", ["line\nbreak", "tok\u00e9n\U0001f511"])
+    def test_does_not_show_a_token_that_cannot_be_sent(
+        self, token: str, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Requests quotes the header that it refuses."""
+        monkeypatch.setenv("DATABRICKS_TOKEN", token)
+
+        with pytest.raises(errors.Unauthenticated) as caught:
+            _whoami(Connection(host=server.url))
+        assert "tok" not in str(caught.value)
+        assert "break" not in str(caught.value)
+
+
+class TestTokenExchange:
+    """OAuth for machines, against a host that speaks it."""
+
+    @staticmethod
+    def _react(seen: Seen) -> Reaction:
+        host = f"http://{seen.headers['host']}"
+        match seen.path:
+            case "/.well-known/databricks-config":
+                return Answer(body={"oidc_endpoint": f"{host}/oidc"})
+            case "/oidc/.well-known/oauth-authorization-server":
+                return Answer(body={"token_endpoint": f"{host}/oidc/token", "authorization_endpoint": host})
+            case "/oidc/token":
+                return Answer(body={"access_token": "fresh", "token_type": "Bearer", "expires_in": 3600})
+            case _:
+                return _me(seen)
+
+    def test_uses_what_it_gets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Client id and secret become a token, which authenticates; exchanges are not counted."""
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
+        with HostileServer(self._react) as server:
+            workspace = connect(
+                Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=5.0, concurrency=2
+            )
+
+            assert workspace.whoami() == "Bearer fresh"
+            assert workspace.request_count().read == 2
+            assert workspace.request_count().write == 0
+
+    @pytest.mark.parametrize(
+        "reaction", [pytest.param(Hang(), id="silence"), pytest.param(Answer(status=400), id="no")]
+    )
+    def test_does_not_wait_for_it_for_ever(self, reaction: Reaction, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The SDK sends exchanges without any timeout."""
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
+
+        def react(seen: Seen) -> Reaction:
+            return reaction if seen.path == "/oidc/token" else self._react(seen)
+
+        with HostileServer(react) as server:
+            began = time.monotonic()
+            with pytest.raises((errors.Unreachable, errors.Unauthenticated)):
+                _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=0.5)
+
+            assert time.monotonic() - began < 2.0
