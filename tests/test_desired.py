@@ -90,6 +90,12 @@ def test_values_arrive_byte_for_byte(repo: SecretsRepo) -> None:
     assert [acl.principal for acl in scope.acls or ()] == ["users"]
 
 
+def test_text_that_is_not_utf_8_is_kept(repo: SecretsRepo) -> None:
+    """YAML's ``!!binary`` in the plaintext is a text to sops, of whatever bytes."""
+    repo.encrypt("a.yaml", f"version: 1\nsecrets:\n    {HOST}:\n        app:\n            k: !!binary /wEA\n")
+    assert _values(_unlock(repo)) == {"app": {"k": b"\xff\x01\x00"}}
+
+
 def test_keys_are_found_as_names_compare_and_keep_their_spelling(repo: SecretsRepo) -> None:
     """Two files feed one scope, spelt in two ways."""
     repo.scope_file("a.yaml", {HOST: {"app": {"Upper-Key": "1"}}}).scope_file("b.yaml", {HOST: {"App": {"b": "2"}}})

@@ -23,7 +23,7 @@ from reconciler.model import Acl, KeyName, Permission, Prune
 from reconciler.policy import names
 from reconciler.policy.findings import Findings, article_of, did_you_mean, note_twins, quoted
 from reconciler.policy.scope_values import Feed, SecretsReader
-from reconciler.policy.sources import TARGETS_FILE
+from reconciler.policy.sources import FOLDER, TARGETS_FILE
 from reconciler.pysops import (
     Document,
     DocumentError,
@@ -144,6 +144,8 @@ def _fields(root: Mapping, findings: Findings) -> dict[str, Entry]:
             advice = did_you_mean(name, FIELDS)
             if name in {"targets", "owner"}:
                 advice = f"targets stand in {TARGETS_FILE}; every other YAML file is a scope file"
+            elif name == "creation_rules":
+                advice = f"the rules of sops belong beside {FOLDER}/, every YAML file below it is a scope file"
             findings.add(
                 entry.key.mark, f"unknown field {quoted(name)}", expected=f"one of {', '.join(FIELDS)}", advice=advice
             )

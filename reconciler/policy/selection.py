@@ -189,7 +189,7 @@ class Policy:
         ruling = next((part.file for part in parts if part.file.policy_mark is not None), None)
         return ScopePolicy(
             scope=spelling_of(parts),
-            files=tuple(dict.fromkeys(part.file for part in parts)),
+            files=tuple({part.file.path: part.file for part in parts}.values()),
             keys=keys_of(parts),
             acls=None if ruling is None else ruling.acls,
             prune=Prune.OWNED if ruling is None or ruling.prune is None else ruling.prune,
