@@ -77,15 +77,20 @@ def open_workspace(
     call = Call(timeout_s)
     counter = RequestCounter()
     clock = CallClock(call, time.sleep)
+    # One for both clients below, so that the second goes on over the connection of the first.
+    transport = Transport(call=call, counter=counter, connections=concurrency)
 
     def client(config: Config) -> ApiClient:
         api = ApiClient(config)
-        _harden(api, Transport(call=call, counter=counter, connections=concurrency), loopback=connection.is_loopback)
+        _harden(api, transport, loopback=connection.is_loopback)
         return api
 
-    found = _ask_host(connection, client, call, clock, timeout_s)
-    config = _configure(connection, found, call, clock, timeout_s)
-    api = client(config)
+    try:
+        found = _ask_host(connection, client, call, clock, timeout_s)
+        api = client(_configure(connection, found, call, clock, timeout_s))
+    except BaseException:
+        transport.close()
+        raise
     return DatabricksWorkspace(
         host=connection.host,
         api=api,
@@ -162,10 +167,7 @@ def _ask_host(
         return {}
 
     operation = Operation(what=f"connecting to {connection.host}")
-    try:
-        return _in_time(operation, timeout_s, call, ask)
-    finally:
-        api._api_client._session.close()  # noqa: SLF001  # checked by _harden
+    return _in_time(operation, timeout_s, call, ask)
 
 
 def _in_time(operation: Operation, timeout_s: float, call: Call, action: Callable[[], T]) -> T:

@@ -29,13 +29,11 @@ VALUE = "canary-value-7c9e"
         pytest.param("", id="nothing set, where Python prints warnings by itself"),
     ],
 )
-@pytest.mark.parametrize("preloaded", [True, False], ids=["the SDK came first", "logging came first"])
-def test_prints_nothing(setting: str, preloaded: bool) -> None:  # noqa: FBT001  # a parameter of a test
+def test_prints_nothing(setting: str) -> None:
     """Put, get and a refusal, with headers and bodies in the log if it were up to the SDK."""
     code = f"""
         import logging
-        from reconciler.databricks_workspace import Connection, connect, preload
-        {"preload()" if preloaded else ""}
+        from reconciler.databricks_workspace import Connection, connect
         SETTING
         from reconciler.errors import WorkspaceError
         from reconciler.model import SecretValue

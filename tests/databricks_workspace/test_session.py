@@ -59,7 +59,7 @@ class TestTime:
             with pytest.raises((errors.Unreachable, errors.Throttled, errors.UnexpectedAnswer), match="connecting to"):
                 _whoami(Connection(host=server.url, token=TOKEN), timeout_s=0.5)
 
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 3.0
 
     def test_gives_up_on_a_host_that_refuses(self) -> None:
         """Nobody listens: tried again until the time is over."""
@@ -69,7 +69,7 @@ class TestTime:
             with pytest.raises(errors.Unreachable, match="cannot be connected to"):
                 _whoami(Connection(host=f"http://127.0.0.1:{taken.getsockname()[1]}", token=TOKEN), timeout_s=2.0)
 
-            assert time.monotonic() - began < 3.0
+            assert time.monotonic() - began < 3.5
 
     def test_gives_up_on_a_name_that_does_not_exist(self) -> None:
         """The name is reserved never to exist (RFC 2606); a resolver that hangs is left behind."""
@@ -77,7 +77,7 @@ class TestTime:
         with pytest.raises(errors.Unreachable):
             _whoami(Connection(host="https://nobody.invalid", token=TOKEN), timeout_s=1.0)
 
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 3.0
 
     @pytest.mark.parametrize(
         ("reaction", "error"),
@@ -100,7 +100,7 @@ class TestTime:
                 workspace.list_secrets(SCOPE)
 
             assert type(caught.value) is error
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 3.0
 
     def test_does_not_wait_for_code_that_has_no_limit(self) -> None:
         """Token exchanges and name resolution of the layers below are left behind."""
@@ -123,6 +123,12 @@ class TestFirstQuestion:
         asked = [seen for seen in server.seen if seen.path == WELL_KNOWN]
         assert len(asked) == 1
         assert "authorization" not in asked[0].headers
+
+    def test_opens_the_connection_that_is_used_on(self, server: HostileServer) -> None:
+        """A handshake costs as much as a request or two."""
+        _whoami(Connection(host=server.url, token=TOKEN))
+
+        assert len({seen.connection for seen in server.seen}) == 1
 
     @pytest.mark.parametrize(
         "answer",
@@ -319,4 +325,4 @@ class TestTokenExchange:
             with pytest.raises((errors.Unreachable, errors.Unauthenticated)):
                 _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=0.5)
 
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 3.0
