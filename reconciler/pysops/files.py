@@ -38,7 +38,12 @@ def _read(path: str | os.PathLike[str]) -> bytes | str:
         return "the file does not exist"
     except (OSError, ValueError):
         return "the file cannot be read"
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return "the file is not a regular file"
-        return file.read(MAX_FILE_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError:
+        return "the file cannot be read"
+    finally:
+        os.close(descriptor)

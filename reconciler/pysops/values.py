@@ -18,7 +18,8 @@ COMMENT: Final = Comment()
 """The only one: what it says is dropped."""
 
 _INT: Final = re.compile(r"[-+]?[0-9]{1,30}")
-_INT64: Final = range(-(2**63), 2**63)
+_MIN_INT64: Final = -(2**63)
+_MAX_INT64: Final = 2**63 - 1
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE: Final = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
 _BOOLS: Final = {
@@ -70,8 +71,10 @@ def mac_bytes(value: object) -> bytes:
 
 
 def _int(text: str) -> int | None:
-    value = int(text) if _INT.fullmatch(text) is not None else None
-    return value if value in _INT64 else None
+    if _INT.fullmatch(text) is None:
+        return None
+    value = int(text)
+    return value if _MIN_INT64 <= value <= _MAX_INT64 else None
 
 
 def _float(text: str) -> float | None:

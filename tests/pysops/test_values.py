@@ -1,0 +1,68 @@
+"""Opened values, and what they add to the MAC."""
+
+import math
+
+import pytest
+
+from reconciler.pysops.envelope import EnvelopeKind
+from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain", "value"),
+    [
+        pytest.param("str", b"0123", "0123", id="text stays text"),
+        pytest.param("str", b"\xff\x00", b"\xff\x00", id="text that is not UTF-8"),
+        pytest.param("int", b"-12", -12, id="int"),
+        pytest.param("int", b"9223372036854775808", None, id="int out of range"),
+        pytest.param("int", b"1_0", None, id="int with underscore"),
+        pytest.param("int", b" 1", None, id="int with blank"),
+        pytest.param("int", "\u0661".encode(), None, id="int of other digits"),
+        pytest.param("int", b"hunter2", None, id="no int"),
+        pytest.param("int", b"9" * 5000, None, id="int of too many digits"),
+        pytest.param("int", b"\xff", None, id="int that is not UTF-8"),
+        pytest.param("float", b"1.5", 1.5, id="float"),
+        pytest.param("float", b"-Inf", -math.inf, id="infinity"),
+        pytest.param("float", b"1e400", None, id="float out of range"),
+        pytest.param("float", b"1_0.5", None, id="float with underscore"),
+        pytest.param("bool", b"True", True, id="bool"),
+        pytest.param("bool", b"f", False, id="short bool"),
+        pytest.param("bool", b"yes", None, id="no bool"),
+        pytest.param("time", b"2024-01-02T03:04:05.50Z", "2024-01-02T03:04:05.5Z", id="time"),
+        pytest.param("time", b"2024-01-02", None, id="no time"),
+        pytest.param("comment", b"\xff", COMMENT, id="comment"),
+    ],
+)
+def test_opened_values_have_the_type_of_their_envelope(kind: EnvelopeKind, plain: bytes, value: object) -> None:
+    """The text of an envelope becomes a value of its type, or None when it is none."""
+    found = typed_value(kind, plain)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "added"),
+    [
+        pytest.param("é", "é".encode(), id="text"),
+        pytest.param(b"\xff", b"\xff", id="bytes"),
+        pytest.param(True, b"True", id="true"),
+        pytest.param(False, b"False", id="false"),
+        pytest.param(-12, b"-12", id="int"),
+        pytest.param(1.0, b"1", id="no trailing zero"),
+        pytest.param(1e22, b"10000000000000000000000", id="no exponent"),
+        pytest.param(1e-7, b"0.0000001", id="small"),
+        pytest.param(-0.0, b"-0", id="negative zero"),
+        pytest.param(100.0, b"100", id="zeros of an integer stay"),
+        pytest.param(math.inf, b"+Inf", id="infinity"),
+        pytest.param(-math.inf, b"-Inf", id="negative infinity"),
+        pytest.param(math.nan, b"NaN", id="not a number"),
+    ],
+)
+def test_mac_bytes_are_those_of_go(value: object, added: bytes) -> None:
+    """A leaf adds to the MAC what Go prints."""
+    assert mac_bytes(value) == added
+
+
+def test_only_leaves_add_to_the_mac() -> None:
+    """Asking for the bytes of anything else is a mistake of ours."""
+    with pytest.raises(TypeError, match="no leaf: dict"):
+        mac_bytes({})
