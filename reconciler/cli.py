@@ -344,7 +344,7 @@ cli.add_command(apply, "reconcile")
 def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
     """Check all that shows without a key, offline.
 
-    Targets, scope files, names, limits, recipients; exit code 4 for problems.
+    Targets, scope files, names, limits; exit code 4 for problems.
 
     With PATHs only their problems are shown, but all files are read, as some rules span several.
 

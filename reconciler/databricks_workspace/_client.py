@@ -85,6 +85,14 @@ class DatabricksWorkspace:
             done=AlreadyExists,
         )
 
+    def delete_scope(self, scope: ScopeName) -> None:
+        """Delete a scope with all that is in it. One that is missing after a lost answer is deleted."""
+        self._ensure(
+            _on_scope(f"deleting scope {scope}", scope, "MANAGE"),
+            lambda: self._secrets.delete_scope(scope),
+            done=NotFound,
+        )
+
     def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
         """Return keys and times of all secrets of the scope."""
         return self._run(
