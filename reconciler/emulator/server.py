@@ -19,7 +19,7 @@ from reconciler.emulator.calls import SecretsApi
 from reconciler.emulator.front import Front
 from reconciler.emulator.identities import ADMIN, USER, Directory
 from reconciler.emulator.rules import Rules
-from reconciler.emulator.store import Store
+from reconciler.emulator.store import BUSY_TIMEOUT_S, Store
 from reconciler.errors import UsageError
 from reconciler.workspace import RequestCount
 
@@ -35,7 +35,7 @@ _BACKLOG: Final = 256
 _KEEP_ALIVE_S: Final = 3600
 """How long an idle connection stays. Longer than any run: a client that writes into a closing one must retry."""
 
-_GRACE_S: Final = 2.0
+_GRACE_S: Final = 1.0
 """How long requests under way may take once the server is to stop."""
 
 _STOP_TIMEOUT_S: Final = 10.0
@@ -60,6 +60,7 @@ class Emulator:
         log: Gets one line per request: method, path, status and time, from the thread of the server.
         principals: Further users and groups that ACLs may name.
         rules: Limits and the modes in which the platform refuses more.
+        busy_timeout_s: How long a request waits for another process that uses the same state file.
     """
 
     def __init__(  # noqa: PLR0913  # all of them optional and named
@@ -74,6 +75,7 @@ class Emulator:
         log: Callable[[str], None] | None = None,
         principals: Iterable[str] = (),
         rules: Rules | None = None,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
         self.admin_token = Token(secrets.token_hex(_TOKEN_BYTES) if admin_token is None else admin_token)
         self.user_token = Token(secrets.token_hex(_TOKEN_BYTES) if user_token is None else user_token)
@@ -89,6 +91,7 @@ class Emulator:
         self._log = log
         self._directory = Directory(principals)
         self._rules = Rules() if rules is None else rules
+        self._busy_timeout_s = busy_timeout_s
         self._front: Front | None = None
         self._url: str | None = None
         self._resources = contextlib.ExitStack()
@@ -115,7 +118,7 @@ class Emulator:
         if self._front is not None:
             raise RuntimeError("an emulator is started once")
         with contextlib.ExitStack() as resources:
-            store = Store.open(self._state)
+            store = Store.open(self._state, busy_timeout_s=self._busy_timeout_s)
             resources.callback(store.close)
             listener = resources.enter_context(_listen(self._port))
             port = listener.getsockname()[1]
@@ -255,18 +258,14 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         for connection in tuple(self.server_state.connections):
-            connection.shutdown()
-        under_way = tuple(self.server_state.tasks)
-        if under_way:
-            _, late = await asyncio.wait(under_way, timeout=_GRACE_S)
-            for task in late:
-                task.cancel()
-        with contextlib.suppress(TimeoutError):  # answers that nobody reads
+            connection.shutdown()  # at once if it is idle, else after its answer
+        try:
             await asyncio.wait_for(self._connections_gone(), _GRACE_S)
-        for connection in tuple(self.server_state.connections):
-            connection.transport.abort()
-        await self._connections_gone()
+        except TimeoutError:
+            for connection in tuple(self.server_state.connections):
+                connection.transport.abort()
+            await self._connections_gone()
 
     async def _connections_gone(self) -> None:
         while self.server_state.connections:  # noqa: ASYNC110  # uvicorn keeps a set and has no event for it
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
