@@ -19,7 +19,14 @@ from databricks.sdk.errors.private_link import PrivateLinkValidationError
 
 from reconciler import errors
 from reconciler.databricks_workspace._calls import Call, CredentialFailure, MalformedAnswer, Operation, TookTooLong
-from reconciler.databricks_workspace._transport import AnswerTooLarge, EmptyAnswer, GaveUp, Redirected
+from reconciler.databricks_workspace._transport import (
+    AnswerTooLarge,
+    EmptyAnswer,
+    GaveUp,
+    Redirected,
+    UntrustedHost,
+    reason_of,
+)
 
 
 Kind = type[errors.WorkspaceError]
@@ -87,7 +94,8 @@ _OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]
         errors.Unauthenticated,
         "the credential holds characters that a header cannot",
     ),
-    ((requests.exceptions.SSLError,), errors.Unreachable, "the host's TLS certificate is not accepted"),
+    ((UntrustedHost,), errors.Unreachable, "the certificate of the host is not accepted"),
+    ((requests.exceptions.SSLError,), errors.Unreachable, "the TLS handshake fails"),
     ((requests.exceptions.ProxyError,), errors.Unreachable, "the proxy does not lead there"),
     ((requests.ConnectTimeout,), errors.Unreachable, "the host does not accept a connection"),
     ((requests.Timeout,), errors.Unreachable, "the host does not answer"),
@@ -106,7 +114,10 @@ _OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]
 """Types that are not answers of the API; the first that fits counts."""
 
 _ADVICE: Final[Mapping[Kind, str]] = {
-    errors.Unreachable: "check the host, the network and the proxy; --timeout says how long one request is tried",
+    errors.Unreachable: (
+        "check the host, the network and the proxy (REQUESTS_CA_BUNDLE, if yours has a CA of its own); "
+        "--timeout says how long one request is tried"
+    ),
     errors.Unauthenticated: (
         "set DATABRICKS_TOKEN, or what the target's auth_type needs (as DATABRICKS_CLIENT_ID and "
         "DATABRICKS_CLIENT_SECRET), or choose a profile; if several are set, let auth_type say which one counts"
@@ -171,9 +182,7 @@ def _classify_answer(error: DatabricksError, call: Call) -> tuple[Kind, str]:
 
 def _why_unconnected(error: BaseException) -> str | None:
     """Tell why there was no connection at all; None when that is not what happened."""
-    reason = (
-        getattr(error.args[0], "reason", None) if isinstance(error, requests.ConnectionError) and error.args else None
-    )
+    reason = reason_of(error) if isinstance(error, requests.ConnectionError) else None
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
         return "the name of the host is not known"
     if isinstance(reason, urllib3.exceptions.NewConnectionError):

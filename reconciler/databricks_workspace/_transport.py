@@ -6,6 +6,7 @@ throw away, request by request, what 16 threads use beyond that.
 """
 
 import io
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -37,6 +38,10 @@ class AnswerTooLarge(requests.RequestException):
 
 class EmptyAnswer(requests.RequestException):
     """A question was answered with nothing, which the SDK would read as an empty listing."""
+
+
+class UntrustedHost(requests.RequestException):
+    """The certificate is not accepted. Not tried again, as the SDK would: no waiting makes it another one."""
 
 
 class GaveUp(Exception):
@@ -128,6 +133,8 @@ class Transport(HTTPAdapter):
             )
             body = self._read(response)
         except requests.RequestException as error:
+            if _is_about_certificate(error):
+                raise UntrustedHost(request=request) from None
             call.lost = call.lost or not _was_never_sent(error)
             raise
         call.status = response.status_code
@@ -191,7 +198,19 @@ def _as_requests_has_it(error: urllib3.exceptions.HTTPError) -> requests.Request
 
 def _was_never_sent(error: requests.RequestException) -> bool:
     """Tell whether there was no connection that the request could have gone out on."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(cause, urllib3.exceptions.NewConnectionError)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(
+        reason_of(error), urllib3.exceptions.NewConnectionError
+    )
+
+
+def _is_about_certificate(error: requests.RequestException) -> bool:
+    """Tell a certificate that is not accepted from a handshake that broke, which may go better the next time."""
+    reason = reason_of(error)
+    return isinstance(reason, urllib3.exceptions.SSLError) and any(
+        isinstance(part, ssl.SSLCertVerificationError) for part in reason.args
+    )
+
+
+def reason_of(error: BaseException) -> object:
+    """Return what urllib3 says about an attempt that failed without an answer; None when it says nothing."""
+    return getattr(error.args[0], "reason", None) if error.args else None

@@ -3,12 +3,19 @@
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from databricks.sdk.core import ApiClient, Config
 
 from reconciler import errors
@@ -29,6 +36,25 @@ def _whoami(connection: Connection, *, timeout_s: float = 5.0) -> str:
 def _me(seen: Seen) -> Answer:
     """Answer as a workspace whose user is named after the credential it got."""
     return Answer() if seen.path == WELL_KNOWN else Answer(body={"userName": seen.headers.get("authorization", "none")})
+
+
+def _self_signed(folder: Path) -> ssl.SSLContext:
+    """Make a certificate that only its own maker trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.pem")
+    return context
 
 
 @pytest.fixture
@@ -101,6 +127,16 @@ class TestTime:
 
             assert type(caught.value) is error
             assert time.monotonic() - began < 3.0
+
+    def test_gives_up_at_once_on_a_certificate_that_nobody_vouches_for(self, tmp_path: Path) -> None:
+        """Trying again would not make it another one; the credential is not sent."""
+        with HostileServer(_me, tls=_self_signed(tmp_path)) as server:
+            began = time.monotonic()
+            with pytest.raises(errors.Unreachable, match="certificate"):
+                _whoami(Connection(host=server.url, token=TOKEN), timeout_s=30.0)
+
+            assert time.monotonic() - began < 5.0
+            assert server.seen == []
 
     def test_does_not_wait_for_code_that_has_no_limit(self) -> None:
         """Token exchanges and name resolution of the layers below are left behind."""

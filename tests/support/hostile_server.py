@@ -5,6 +5,7 @@ For what a workspace does only on bad days. What it does on good ones is the emb
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import urllib.parse
@@ -92,15 +93,19 @@ class HostileServer:
 
     Args:
         react: Called with each request, from its thread; `Seen.path` tells them apart.
+        tls: Serve https by this; None serves http.
     """
 
-    def __init__(self, react: Callable[[Seen], Reaction]) -> None:
+    def __init__(self, react: Callable[[Seen], Reaction], *, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         """All requests so far, in the order of their arrival."""
 
         self._react = react
         self._ended = threading.Event()
+        self._scheme = "http" if tls is None else "https"
         self._server = _Server(("127.0.0.1", 0), self._handler())
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @classmethod
@@ -122,8 +127,8 @@ class HostileServer:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        """``http://127.0.0.1:PORT``, or ``https://`` of the same."""
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def paths(self) -> list[str]:
         """Return the path of each request, that for the host's configuration left out."""
