@@ -261,7 +261,7 @@ def serve(settings: Settings, *, port: int, ready: Callable[[str, str, str], Non
         ready: Called with URL, admin's token and user's token once requests are answered.
 
     Raises:
-        UsageError: The target is unknown or not embedded, or the port is taken.
+        UsageError: The target is unknown or not embedded, the port is taken, or a token does not fit in a header.
     """
     # Loaded only here: a server costs 0.1 s of start-up.
     from reconciler.emulator import Emulator, serve_forever
@@ -270,12 +270,15 @@ def serve(settings: Settings, *, port: int, ready: Callable[[str, str, str], Non
     target = _Files(settings).target(name)
     if not target.embedded:
         raise UsageError(f"{name} is a real workspace", advice="name a target that is embedded")
-    server = Emulator(
-        state_file(settings, target),
-        port=port,
-        admin_token=settings.environ.get("RECONCILER_EMULATOR_ADMIN_TOKEN"),
-        user_token=settings.environ.get("RECONCILER_EMULATOR_USER_TOKEN"),
-    )
+    try:
+        server = Emulator(
+            state_file(settings, target),
+            port=port,
+            admin_token=settings.environ.get("RECONCILER_EMULATOR_ADMIN_TOKEN"),
+            user_token=settings.environ.get("RECONCILER_EMULATOR_USER_TOKEN"),
+        )
+    except ValueError as error:
+        raise UsageError(f"RECONCILER_EMULATOR_ADMIN_TOKEN or …_USER_TOKEN: {error}") from None
     serve_forever(server, ready=lambda running: ready(running.url, running.admin_token, running.user_token))
 
 

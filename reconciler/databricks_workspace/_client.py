@@ -29,6 +29,9 @@ T = TypeVar("T")
 _ME_PATH: Final = "/api/2.0/preview/scim/v2/Me"
 """What ``CurrentUserAPI.me`` asks. By path, as ``service.iam`` would cost another 25 ms of start-up for one field."""
 
+_DOUBTED: Final = "the token is wrong or has expired, or the identity has no access to this workspace"
+"""The platform answers an unknown token with 403 as well, so a denial of what everybody may do is about the token."""
+
 
 class DatabricksWorkspace:
     """One workspace under one identity. Made by `reconciler.databricks_workspace.connect`; safe in several threads."""
@@ -61,7 +64,10 @@ class DatabricksWorkspace:
 
     def whoami(self) -> Principal:
         """Return the user name; for a service principal SCIM says its application id there, as ACLs do."""
-        return self._run(Operation(what=f"asking {self._host} who we are"), lambda: _principal_of(self._ask_me()))
+        return self._run(
+            Operation(what=f"asking {self._host} who we are", denied_advice=_DOUBTED),
+            lambda: _principal_of(self._ask_me()),
+        )
 
     def _ask_me(self) -> object:
         return self._api.do("GET", _ME_PATH, headers={"Accept": "application/json", **self._routing()})
@@ -74,7 +80,8 @@ class DatabricksWorkspace:
     def list_scopes(self) -> tuple[ScopeInfo, ...]:
         """Return the scopes that the identity can see."""
         return self._run(
-            Operation(what="listing the scopes"), lambda: tuple(map(_scope_of, self._secrets.list_scopes()))
+            Operation(what="listing the scopes", denied_advice=_DOUBTED),
+            lambda: tuple(map(_scope_of, self._secrets.list_scopes())),
         )
 
     def create_scope(self, scope: ScopeName) -> None:
