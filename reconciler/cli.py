@@ -116,10 +116,10 @@ class _Terminal:
 
         click.echo(escape_text(text), err=True)
 
-    def detail(self, text: str) -> None:
-        """Print a line under ``-v``."""
-        if self._verbose:
-            self.say(text)
+    @property
+    def detail(self) -> Callable[[str], None] | None:
+        """What prints a line under ``-v``."""
+        return self.say if self._verbose else None
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
@@ -141,7 +141,10 @@ class _Context:
         """Return the settings of a run in these surroundings."""
         from reconciler.session import Settings
 
-        return Settings(root=self.root, selectors=selectors, environ=os.environ, home=Path.home(), **options)
+        environ = dict(os.environ)
+        # Whatever program may be started later, by the SDK for one, has no use for the key of the files.
+        os.environ.pop("SOPS_AGE_KEY", None)
+        return Settings(root=self.root, selectors=selectors, environ=environ, home=Path.home(), **options)
 
 
 _everything = click.option("--all", "everything", is_flag=True, help="All targets that have files.")

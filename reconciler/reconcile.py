@@ -33,7 +33,7 @@ from reconciler.plan import Plan, digest_of
 from reconciler.policy import Policy, Sources, Target
 from reconciler.policy.sources import FOLDER, TARGETS_FILE
 from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
-from reconciler.session import Chosen, Observer, Session, Settings, connected, shown_host, state_file
+from reconciler.session import Chosen, Observer, Session, Settings, connected, local_problem, shown_host, state_file
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
 from reconciler.workers import Workers
 from reconciler.workspace import RequestCount, ScopeInfo
@@ -53,7 +53,7 @@ def plan_run(settings: Settings, observer: Observer) -> RunReport:
     """
     started = _now()
     outcomes: Outcomes = []
-    for chosen in _Files(settings).choose(settings.wanted(), everything=settings.everything):
+    for chosen in _choose(settings):
         if chosen.dirty:
             observer.say(f"{chosen.name}: planning the commit; the work tree has changes: {', '.join(chosen.dirty)}")
         with Session(chosen, settings, observer) as session:
@@ -78,7 +78,7 @@ def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunRepo
     started = _now()
     with contextlib.ExitStack() as stack:
         sessions: list[Session] = []
-        for chosen in _Files(settings).choose(settings.wanted(), everything=settings.everything):
+        for chosen in _choose(settings):
             session = stack.enter_context(Session(chosen, settings, observer))
             sessions.append(session)
             if (refusal := guard.uncommitted(chosen.dirty)) is not None:
@@ -199,7 +199,7 @@ def listing(settings: Settings, observer: Observer) -> tuple[TargetListing, ...]
 
 def _list(target: Target, scopes: frozenset[FoldedName], settings: Settings, observer: Observer) -> TargetListing:
     """List one workspace; an empty name among ``scopes`` means all of them."""
-    with connected(target, settings, observer) as workspace, Workers(settings.concurrency) as workers:
+    with connected(target, settings, observer.detail) as workspace, Workers(settings.concurrency) as workers:
         identity, infos = introduce(workspace, workers)
         there = {fold(info.name): info for info in infos}
         if missing := sorted(scopes - there.keys() - {""}):
@@ -248,7 +248,7 @@ def get(settings: Settings, observer: Observer, *, selector: str, key: str) -> S
     name, _, scope = selector.partition("/")
     if not scope:
         raise UsageError(f"{selector!r} does not name a scope", advice="say TARGET/SCOPE, such as demo/secrets")
-    with connected(_Files(settings).target(name), settings, observer) as workspace:
+    with connected(_Files(settings).target(name), settings, observer.detail) as workspace:
         return workspace.get_secret(ScopeName(scope), KeyName(key))
 
 
@@ -303,6 +303,15 @@ def _run_url(settings: Settings) -> str | None:
     """Return the page of the pipeline run, from the variables that GitHub Actions sets."""
     parts = [settings.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
     return None if None in parts else "{}/{}/actions/runs/{}".format(*parts)
+
+
+def _choose(settings: Settings) -> tuple[Chosen, ...]:
+    """Return what the run is about, after everything that needs neither key nor workspace has been checked."""
+    chosen = _Files(settings).choose(settings.wanted(), everything=settings.everything)
+    problems = (local_problem(one.selected.target, settings) for one in chosen)
+    if found := tuple(problem for problem in problems if problem is not None):
+        raise InvalidInput(found)
+    return chosen
 
 
 class _Files:

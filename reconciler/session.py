@@ -5,6 +5,7 @@ Used by `reconcile` for runs, and by its ``list`` and ``get`` for the connection
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Final, Protocol, Self, assert_never
 
 from reconciler import guard
 from reconciler.apply import Patience, apply, verified
-from reconciler.databricks_workspace import Connection, connect
+from reconciler.databricks_workspace import Connection, connect, masked, profile_problem
 from reconciler.desired import Desired, identities_for, unlock
 from reconciler.diff import Keep, diff, merge
 from reconciler.errors import (
@@ -22,6 +23,7 @@ from reconciler.errors import (
     EXIT_REFUSED,
     EXIT_WORKSPACE,
     InputError,
+    Problem,
     ReconcilerError,
     UsageError,
     WorkspaceError,
@@ -40,6 +42,9 @@ STATE_FOLDER: Final = ".reconciler"
 
 DEFAULT_TARGET: Final = "demo"
 
+_MOST_DETAILS: Final = 10
+"""Answers of a workspace that ``-v`` shows per target."""
+
 
 class Observer(Protocol):
     """Whom a run tells how it goes. Never told a value."""
@@ -48,8 +53,9 @@ class Observer(Protocol):
         """Tell people something that is not part of the report."""
         ...
 
-    def detail(self, text: str) -> None:
-        """Tell people who asked for it (``-v``) what the workspace said, values masked."""
+    @property
+    def detail(self) -> Callable[[str], None] | None:
+        """What tells people who asked for it (``-v``) what the workspace said, values masked; None if nobody did."""
         ...
 
     def progress(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
@@ -120,14 +126,41 @@ def shown_host(target: Target) -> str:
             assert_never(target.workspace)
 
 
+def _connection(place: WorkspaceSettings) -> Connection:
+    return Connection(
+        host=place.host,
+        profile=place.profile,
+        workspace_id=place.workspace_id,
+        account_id=place.account_id,
+        client_id=place.client_id,
+        token_audience=place.token_audience,
+        azure_client_id=place.azure_client_id,
+        azure_tenant_id=place.azure_tenant_id,
+        azure_workspace_resource_id=place.azure_workspace_resource_id,
+        auth_type=place.auth_type,
+    )
+
+
+def local_problem(target: Target, settings: Settings) -> Problem | None:
+    """Return what is wrong on this machine with the way to ``target``: a profile for another host, or none."""
+    if isinstance(target.workspace, EmbeddedSettings):
+        return None
+    return profile_problem(_connection(target.workspace), settings.environ)
+
+
 def state_file(settings: Settings, target: Target) -> Path:
     """Return where the embedded workspace of ``target`` keeps what it holds."""
     return settings.root / STATE_FOLDER / f"{target.name}.sqlite3"
 
 
 @contextlib.contextmanager
-def connected(target: Target, settings: Settings, observer: Observer) -> Iterator[Workspace]:
+def connected(target: Target, settings: Settings, on_detail: Callable[[str], None] | None) -> Iterator[Workspace]:
     """Connect to the workspace of ``target``, running it first when it is embedded.
+
+    Args:
+        target: Where to.
+        settings: The surroundings.
+        on_detail: Gets what the workspace says to failed requests, as far as the request at hand is masked in it.
 
     Raises:
         WorkspaceError: It cannot be reached, or does not accept the credential.
@@ -142,25 +175,14 @@ def connected(target: Target, settings: Settings, observer: Observer) -> Iterato
                 emulator = stack.enter_context(Emulator(state_file(settings, target)))
                 connection = Connection(host=emulator.url, token=emulator.admin_token)
             case WorkspaceSettings() as place:
-                connection = Connection(
-                    host=place.host,
-                    profile=place.profile,
-                    workspace_id=place.workspace_id,
-                    account_id=place.account_id,
-                    client_id=place.client_id,
-                    token_audience=place.token_audience,
-                    azure_client_id=place.azure_client_id,
-                    azure_tenant_id=place.azure_tenant_id,
-                    azure_workspace_resource_id=place.azure_workspace_resource_id,
-                    auth_type=place.auth_type,
-                )
+                connection = _connection(place)
             case _:
                 assert_never(target.workspace)
         workspace = connect(
             connection,
             timeout_s=settings.timeout_s,
             concurrency=settings.concurrency,
-            on_detail=observer.detail,
+            on_detail=on_detail,
         )
         stack.callback(workspace.close)
         yield workspace
@@ -224,10 +246,28 @@ class Session:
     def _open(self) -> Workspace:
         """Connect in one thread and unlock in this one: neither waits for the other."""
         with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
-            connecting = pool.submit(self._stack.enter_context, connected(self.target, self._settings, self._observer))
+            connecting = pool.submit(
+                self._stack.enter_context, connected(self.target, self._settings, self._on_detail())
+            )
             self._unlock()
             self._workspace = connecting.result()
         return self._workspace
+
+    def _on_detail(self) -> Callable[[str], None] | None:
+        """Return what shows people the workspace's own words, with every value of the run masked; None without -v."""
+        tell, left = self._observer.detail, itertools.count(_MOST_DETAILS, -1)
+        if tell is None:
+            return None
+
+        def show(text: str) -> None:
+            # Masking a thousand values takes a second; a thousand failures say the same thing a thousand times.
+            if (now := next(left)) > 0:
+                values = (key.value.reveal() for scope in self._desired.scopes for key in scope.keys.values())
+                tell(masked(text, values))
+            elif now == 0:
+                tell("further answers are not shown")
+
+        return show
 
     def _unlock(self) -> None:
         identities = identities_for(self.target, self._chosen.sources, self._settings.environ, self._settings.home)
