@@ -110,6 +110,25 @@ def _no_identity(metadata: Metadata, identities: Identities) -> NoIdentity:
     )
 
 
+def open_envelope(cipher: "AESGCM", envelope: Envelope, bound_to: bytes) -> bytes | None:
+    """Decrypt one value.
+
+    Args:
+        cipher: made of the data key.
+        envelope: the value.
+        bound_to: what it was encrypted for: the mapping keys above it, with a colon behind each.
+
+    Returns:
+        None when it does not authenticate.
+    """
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return cipher.decrypt(envelope.iv, envelope.data + envelope.tag, bound_to)
+    except InvalidTag:
+        return None
+
+
 class _Unlocking:
     """One walk over one file: decrypts values and feeds the MAC."""
 
@@ -169,7 +188,7 @@ class _Unlocking:
                 expected="ENC[AES256_GCM,…]",
                 advice="set it with sops, or encrypt the file again",
             )
-        plain = self._open(envelope, above)
+        plain = open_envelope(self._cipher, envelope, above)
         if plain is None:
             raise TamperedValue(
                 "a value does not authenticate: it was altered, or stands below other keys than it was encrypted for",
@@ -181,14 +200,6 @@ class _Unlocking:
             raise TamperedValue(f"a value is not of the type that it says, {envelope.kind}", mark=node.mark)
         return value
 
-    def _open(self, envelope: Envelope, above: bytes) -> bytes | None:
-        from cryptography.exceptions import InvalidTag
-
-        try:
-            return self._cipher.decrypt(envelope.iv, envelope.data + envelope.tag, above)
-        except InvalidTag:
-            return None
-
     def verify(self) -> None:
         """Compare the MAC of what was walked with the one in the metadata.
 
@@ -196,9 +207,8 @@ class _Unlocking:
             MacMismatch: they differ, or the one in the metadata does not authenticate.
         """
         envelope = parse_envelope(self._metadata.mac)
-        stored = (
-            None if envelope is None else self._open(envelope, without_fraction(self._metadata.lastmodified).encode())
-        )
+        sealed = without_fraction(self._metadata.lastmodified).encode()
+        stored = None if envelope is None else open_envelope(self._cipher, envelope, sealed)
         if stored is None:
             raise MacMismatch(
                 "the MAC does not authenticate: it or lastmodified was altered", mark=self._metadata.mac_mark

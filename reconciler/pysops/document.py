@@ -11,7 +11,7 @@ recurses, so that no depth of nesting exhausts the stack.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from yaml import CLoader, YAMLError
@@ -59,8 +59,8 @@ _CONFLICT: Final = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILI
 class Scalar:
     """A leaf."""
 
-    text: str
-    """As written, quotes and escapes undone."""
+    text: str = field(repr=False)
+    """As written, quotes and escapes undone. Not shown: somebody may have forgotten to encrypt the file."""
 
     kind: ScalarKind
     """Quoted and block scalars are always STR."""

@@ -1,0 +1,92 @@
+"""The room as others see it: `load`, cheap imports, and silence about secrets."""
+
+import doctest
+import re
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler import pysops
+from reconciler.pysops import Identities, SopsError, load
+from tests.pysops.test_crypt import PLAINTEXT, TAMPERED, VALUES, data_key_of, identities
+from tests.support.age_keys import AgeKey
+from tests.support.sops_tool import SopsTool
+
+
+def test_load_finds_file_and_key_as_sops_does(
+    sops: SopsTool, age_key: AgeKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Path, text of a path or bytes; keys from the environment when none are given."""
+    path = tmp_path / "secrets.yaml"
+    path.write_bytes(sops.encrypt(PLAINTEXT, [age_key.recipient], encrypted_regex="^secrets$"))
+    monkeypatch.setenv("SOPS_AGE_KEY", age_key.identity)
+    assert load(path) == load(str(path)) == load(path.read_bytes()) == VALUES
+
+
+def test_the_examples_in_the_documentation_run() -> None:
+    """The docstring of the package is true."""
+    results = doctest.testmod(pysops)
+    assert (results.attempted, results.failed) == (3, 0)
+
+
+def test_what_needs_no_key_imports_no_cryptography() -> None:
+    """Checking files without unlocking them must stay quick to start."""
+    program = (
+        "import sys; from reconciler import pysops; pysops.parse(b'a: x')\n"
+        "print(*sorted(sys.modules.keys() & {'cryptography', 'pyrage', 're2'}))"
+    )
+    done = subprocess.run((sys.executable, "-c", program), capture_output=True, check=True, text=True)
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_all_is_sorted_out() -> None:
+    """What is exported exists."""
+    assert all(hasattr(pysops, name) for name in pysops.__all__)
+
+
+def everything_an_exception_tells(error: BaseException) -> str:
+    """Return what a crash reporter would send: messages, attributes, chained exceptions, local variables of pysops."""
+    inside = error.__traceback__
+    while inside is not None and "pysops" not in Path(inside.tb_frame.f_code.co_filename).parent.name:
+        inside = inside.tb_next
+    while inside is not None and "tests" in Path(inside.tb_frame.f_code.co_filename).parts:
+        inside = inside.tb_next
+    report = traceback.TracebackException(type(error), error, inside, capture_locals=True)
+    parts = ["".join(report.format()), str(error), repr(error), repr(error.args), repr(vars(error))]
+    chained = (error.__cause__, error.__context__)
+    parts.extend(everything_an_exception_tells(link) for link in chained if link is not None)
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize(("tamper", "error", "line"), TAMPERED)
+def test_no_error_tells_a_secret(
+    sops: SopsTool,
+    age_key: AgeKey,
+    tamper: Callable[[str], str],
+    error: type[SopsError],
+    line: int | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither values, nor the data key, nor the identity, even with local variables printed."""
+    encrypted = sops.encrypt(PLAINTEXT, [age_key.recipient], encrypted_regex="^secrets$")
+    data_key = data_key_of(encrypted, age_key)
+    keys = identities(age_key)
+    with caplog.at_level(0), pytest.raises(error) as caught:
+        load(tamper(encrypted.decode()).encode(), keys)
+    told = everything_an_exception_tells(caught.value) + caplog.text
+    assert "decrypt" in told
+    assert not re.search("canary|in-the-clear", told.replace(repr(tamper(encrypted.decode()).encode()), ""))
+    for secret in (age_key.identity, data_key.hex(), repr(data_key)[2:-1]):
+        assert secret not in told
+
+
+def test_an_unencrypted_file_is_not_quoted(age_key: AgeKey) -> None:
+    """Somebody forgot to encrypt: the complaint shows nothing of it."""
+    document = pysops.parse(PLAINTEXT)
+    with pytest.raises(SopsError) as caught:
+        pysops.decrypt(document, Identities.from_text(age_key.identity, "test"))
+    assert "canary" not in everything_an_exception_tells(caught.value)
