@@ -90,5 +90,6 @@ def load(source: bytes | str | os.PathLike[str], identities: Identities | None =
     """
     document = parse(source if isinstance(source, bytes) else read_file(source))
     if identities is None:
-        identities = Identities.from_environment(os.environ, Path.home())
+        home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home() raises in containers without a user entry
+        identities = Identities.from_environment(os.environ, home)
     return decrypt(document, identities)
