@@ -88,8 +88,8 @@ def who_ran(identity: str | None) -> str:
 
 
 def commit_words(target: TargetReport) -> str:
-    """Return ``commit 3f2a9c1d…`` shortened, or that there is none."""
-    return "no commit" if target.commit is None else f"commit {target.commit[:COMMIT_CHARS]}"
+    """Return ``commit 3f2a9c1d…`` shortened, or that the files of the work tree were used."""
+    return "work tree" if target.commit is None else f"commit {target.commit[:COMMIT_CHARS]}"
 
 
 def count(number: int, noun: str) -> str:
