@@ -257,4 +257,4 @@ def _result(change: Change, answer: WorkspaceError | None) -> ChangeResult:
     if answer is None:
         return ChangeResult(change=change, outcome=Outcome.DONE)
     outcome = Outcome.SKIPPED if isinstance(answer, NotTried) else Outcome.FAILED
-    return ChangeResult(change=change, outcome=outcome, error=str(answer))
+    return ChangeResult(change=change, outcome=outcome, error=answer.with_advice())

@@ -108,6 +108,10 @@ class ReconcilerError(Exception):
         self.advice = advice
         """What the reader can do about it; None when the message says it all."""
 
+    def with_advice(self) -> str:
+        """Return message and advice in one line."""
+        return f"{self} ({self.advice})" if self.advice else str(self)
+
 
 class UsageError(ReconcilerError):
     """The command line or the environment asks for something that does not exist."""

@@ -98,7 +98,7 @@ def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:
     """Return the report of a run that ended with ``error`` before any workspace was contacted."""
     now = _now()
     names = dict.fromkeys(selector.partition("/")[0] for selector in settings.wanted()) or {"--all": None}
-    errors = tuple(map(str, error.problems)) if isinstance(error, InputError) else (str(error),)
+    errors = tuple(map(str, error.problems)) if isinstance(error, InputError) else (error.with_advice(),)
     status = Status.REFUSED if isinstance(error, Refused) else Status.FAILED
     return RunReport(
         tool_version=__version__,
@@ -225,7 +225,7 @@ def _listed(info: ScopeInfo, state: ScopeSurvey) -> ListedScope:
             acls = None if state.acls is None else tuple(sorted(state.acls, key=lambda acl: fold(acl.principal)))
             return ListedScope(scope=info.name, backend=info.backend, keys=keys, acls=acls)
         case UnknownScope(error=error):
-            return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error=str(error))
+            return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error=error.with_advice())
         case MissingScope():
             return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error="it is gone")
         case _:

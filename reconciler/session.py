@@ -25,6 +25,7 @@ from reconciler.errors import (
     InputError,
     Problem,
     ReconcilerError,
+    Refused,
     UsageError,
     WorkspaceError,
 )
@@ -149,8 +150,20 @@ def local_problem(target: Target, settings: Settings) -> Problem | None:
 
 
 def state_file(settings: Settings, target: Target) -> Path:
-    """Return where the embedded workspace of ``target`` keeps what it holds."""
-    return settings.root / STATE_FOLDER / f"{target.name}.sqlite3"
+    """Return where the embedded workspace of ``target`` keeps what it holds, in a folder for the owner alone.
+
+    Raises:
+        Refused: The folder is a link, as a branch may have committed one that leads anywhere; or it cannot be made.
+    """
+    folder = settings.root / STATE_FOLDER
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink():
+            raise Refused(f"{folder} is a link, and values would be written where it leads", advice="remove the link")
+        folder.chmod(0o700)
+    except OSError:
+        raise Refused(f"{folder} cannot be made a folder of ours", advice="check its permissions") from None
+    return folder / f"{target.name}.sqlite3"
 
 
 @contextlib.contextmanager
@@ -226,7 +239,7 @@ class Session:
             case InputError():
                 self._errors.extend(str(problem) for problem in error.problems)
             case _:
-                self._errors.append(_with_advice(error))
+                self._errors.append(error.with_advice())
         self._codes.add(error.exit_code)
 
     def survey(self) -> None:
@@ -354,12 +367,8 @@ class Session:
         return report, frozenset(codes)
 
 
-def _with_advice(error: ReconcilerError) -> str:
-    return f"{error} ({error.advice})" if error.advice else str(error)
-
-
 def _in_scope(scope: str, error: WorkspaceError) -> str:
-    return f"scope {scope}: {_with_advice(error)}"
+    return f"scope {scope}: {error.with_advice()}"
 
 
 def _status(codes: set[int], *, applied: bool, pending: bool) -> Status:

@@ -203,7 +203,8 @@ def test_an_acl_that_never_shows_fails_within_the_patience() -> None:
         (result,) = apply(plan, [desired], workspace, workers, patience=patience)
 
     assert result.outcome is Outcome.FAILED
-    assert result.error == "the platform accepted it but did not show it within 10 s"
+    assert result.error is not None
+    assert "did not show it within 10 s" in result.error
     assert pauses == [1, 2, 3, 3]
 
 

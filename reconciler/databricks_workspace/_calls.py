@@ -71,6 +71,9 @@ class Operation:
     missing_advice: str | None = None
     """What may be missing."""
 
+    rejected_advice: str | None = None
+    """What may be wrong with what was sent; None leaves the general advice."""
+
 
 class CredentialFailure(Exception):
     """The SDK could not make a header that authenticates; why is in its exception, which may quote anything."""

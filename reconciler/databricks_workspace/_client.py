@@ -32,6 +32,8 @@ _ME_PATH: Final = "/api/2.0/preview/scim/v2/Me"
 _DOUBTED: Final = "the token is wrong or has expired, or the identity has no access to this workspace"
 """The platform answers an unknown token with 403 as well, so a denial of what everybody may do is about the token."""
 
+_PRINCIPALS: Final = "a principal is a user name, the display name of a group, or a service principal's application id"
+
 
 class DatabricksWorkspace:
     """One workspace under one identity. Made by `reconciler.databricks_workspace.connect`; safe in several threads."""
@@ -161,7 +163,8 @@ class DatabricksWorkspace:
             Operation(
                 what=f"granting {permission.name} on scope {scope} to {principal}",
                 denied_advice=f"the identity needs MANAGE on scope {scope}",
-                missing_advice="the scope or the principal does not exist",
+                missing_advice=f"the scope or the principal does not exist; {_PRINCIPALS}",
+                rejected_advice=f"check that the principal exists; {_PRINCIPALS}",
             ),
             lambda: self._secrets.put_acl(scope, principal, _permission_of(permission)),
         )

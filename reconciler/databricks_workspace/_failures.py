@@ -122,6 +122,7 @@ _ADVICE: Final[Mapping[Kind, str]] = {
         "set DATABRICKS_TOKEN, or what the target's auth_type needs (as DATABRICKS_CLIENT_ID and "
         "DATABRICKS_CLIENT_SECRET), or choose a profile; if several are set, let auth_type say which one counts"
     ),
+    errors.AlreadyExists: "somebody else may have just made it, or the identity may not see it: run again to find out",
     errors.LimitExceeded: (
         "a scope holds 1,000 secrets of up to 128 KB each, a workspace 1,000 scopes unless support raised it"
     ),
@@ -144,6 +145,8 @@ def failure_of(operation: Operation, error: BaseException, call: Call) -> errors
         advice = operation.denied_advice
     elif kind is errors.NotFound:
         advice = operation.missing_advice
+    elif kind is errors.InvalidRequest and operation.rejected_advice is not None:
+        advice = operation.rejected_advice
     return kind(f"{operation.what}: {reason}", advice=advice)
 
 
