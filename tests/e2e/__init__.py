@@ -1,0 +1,1 @@
+"""The whole path, from encrypted files through the command line to what a workspace holds."""
