@@ -55,7 +55,7 @@ class Cli:
     """Runs commands in a directory, with an environment; ``conftest`` has emptied that of the tests."""
 
     cwd: Path
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to each command's own."""
 
     def __call__(

@@ -37,7 +37,7 @@ Secrets = Mapping[str, Mapping[str, Mapping[str, Value]]]
 
 Fields = bool | int | str | Sequence[str] | Mapping[str, "Fields"]
 
-_ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+_ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON leaves as it is and YAML takes for a line break or refuses."""
 
 

@@ -45,6 +45,7 @@ class WorkspaceServer:
         middleware: what stands between the log and the application, to inject faults.
         principals: further users and groups that there are.
         latency_s: seconds that each request takes longer.
+        admin_token: of the admin; None makes one. Two servers of one run need the same, as there is one environment.
     """
 
     def __init__(
@@ -54,11 +55,16 @@ class WorkspaceServer:
         middleware: Sequence[Middleware] = (),
         principals: Sequence[str] = (),
         latency_s: float = 0.0,
+        admin_token: str | None = None,
     ) -> None:
         self._calls: list[Call] = []
         self._stack = contextlib.ExitStack()
         self.emulator = Emulator(
-            middleware=(self._noting, *middleware), rules=rules, principals=principals, latency_s=latency_s
+            middleware=(self._noting, *middleware),
+            rules=rules,
+            principals=principals,
+            latency_s=latency_s,
+            admin_token=admin_token,
         )
 
     def __enter__(self) -> Self:
