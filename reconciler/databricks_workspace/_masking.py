@@ -14,7 +14,10 @@ from typing import Final
 
 _MASK: Final = "***"
 _RUN_CHARS: Final = 6
-"""Shorter runs occur in ordinary text by chance; a secret shorter than that is masked where it stands whole."""
+"""Shorter runs occur in ordinary text by chance."""
+
+_WITHHELD: Final = "(not shown: it may hold a value that is too short to be masked)"
+"""Who sees ``pa***ments`` knows that some value is ``y``: masking a short one in text that can be guessed shows it."""
 
 _READ_CHARS: Final = 4_000
 """How much of a text is looked at. More than is shown, so that what is cut off is cut off after masking."""
@@ -24,6 +27,8 @@ _SHOWN_CHARS: Final = 1_000
 
 def masked(text: str, secrets: Iterable[bytes]) -> str:
     """Return the start of ``text`` as one line without anything of ``secrets``, control characters escaped.
+
+    Nothing of it where a secret of less than six characters stands in it.
 
     Takes about a second for a secret of 128 KB.
     """
@@ -36,6 +41,8 @@ def masked(text: str, secrets: Iterable[bytes]) -> str:
             if width not in places_by_width:
                 places_by_width[width] = _places(text, width)
             for place in _shared(places_by_width[width], form, width):
+                if width < _RUN_CHARS:
+                    return _WITHHELD
                 hidden[place : place + width] = [True] * width
     return _drawn(text, hidden)
 

@@ -70,9 +70,17 @@ def test_leaves_other_text_alone_but_for_control_characters(text: str) -> None:
         assert shown == text
 
 
-def test_hides_short_and_ignores_empty_secrets() -> None:
-    """A secret of three characters is hidden where it stands; one of none is nowhere."""
-    assert masked("the pin is 471, truly", [b"471", b""]) == "the pin is ***, truly"
+@pytest.mark.parametrize("secret", [pytest.param(b"471", id="quoted"), pytest.param(b"y", id="by chance")])
+def test_shows_nothing_that_may_hold_a_short_secret(secret: bytes) -> None:
+    """Masked in a text that can be guessed, a short secret would show by where the masks stand."""
+    shown = masked("the pin is 471, truly", [secret])
+
+    assert shown == "(not shown: it may hold a value that is too short to be masked)"
+
+
+def test_ignores_empty_secrets_and_short_ones_that_are_nowhere() -> None:
+    """An empty value is in every text, and hides none."""
+    assert masked("the pin is 471", [b"", b"xyz"]) == "the pin is 471"
 
 
 def test_cuts_after_masking() -> None:
