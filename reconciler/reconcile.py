@@ -13,11 +13,11 @@ import contextlib
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import assert_never
 
-from reconciler import __version__, git, guard, policy
+from reconciler import __version__, guard
+from reconciler.choose import Files, choose
 from reconciler.errors import (
     EXIT_INTERRUPTED,
     InputError,
@@ -30,10 +30,10 @@ from reconciler.errors import (
 )
 from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.plan import Plan, digest_of
-from reconciler.policy import Policy, Sources, Target
+from reconciler.policy import Target
 from reconciler.policy.sources import FOLDER, TARGETS_FILE
 from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
-from reconciler.session import Chosen, Observer, Session, Settings, connected, local_problem, shown_host, state_file
+from reconciler.session import Observer, Session, Settings, connected, shown_host, state_file
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
 from reconciler.workers import Workers
 from reconciler.workspace import RequestCount, ScopeInfo
@@ -53,7 +53,7 @@ def plan_run(settings: Settings, observer: Observer) -> RunReport:
     """
     started = _now()
     outcomes: Outcomes = []
-    for chosen in _choose(settings):
+    for chosen in choose(settings):
         if chosen.dirty:
             observer.say(f"{chosen.name}: planning the commit; the work tree has changes: {', '.join(chosen.dirty)}")
         with Session(chosen, settings, observer) as session:
@@ -78,7 +78,7 @@ def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunRepo
     started = _now()
     with contextlib.ExitStack() as stack:
         sessions: list[Session] = []
-        for chosen in _choose(settings):
+        for chosen in choose(settings):
             session = stack.enter_context(Session(chosen, settings, observer))
             sessions.append(session)
             if (refusal := guard.uncommitted(chosen.dirty)) is not None:
@@ -135,7 +135,7 @@ def validate(settings: Settings, paths: tuple[Path, ...] = ()) -> tuple[tuple[Pr
     Raises:
         UsageError: A path does not exist or is not below ``secrets/``.
     """
-    tree = _Files(settings).tree
+    tree = Files(settings).tree
     read = [TARGETS_FILE, *(file.path for file in tree.files), *(file.path for file in tree.unreadable)]
     problems = tree.problems()
     if not paths:
@@ -161,7 +161,7 @@ def targets(settings: Settings) -> tuple[TargetRow, ...]:
     Raises:
         InvalidInput: targets.yaml breaks a rule.
     """
-    tree = _Files(settings).tree
+    tree = Files(settings).tree
     if tree.targets.problems:
         raise InvalidInput(tree.targets.problems)
     rows: list[TargetRow] = []
@@ -186,7 +186,7 @@ def listing(settings: Settings, observer: Observer) -> tuple[TargetListing, ...]
         UsageError: An unknown target, or a scope that the workspace does not have.
         WorkspaceError: A workspace cannot be listed at all.
     """
-    files = _Files(settings)
+    files = Files(settings)
     wanted = settings.wanted() if not settings.everything else tuple(t.name for t in files.tree.targets.targets)
     by_target: dict[str, list[str]] = {}
     for selector in wanted:
@@ -248,7 +248,7 @@ def get(settings: Settings, observer: Observer, *, selector: str, key: str) -> S
     name, _, scope = selector.partition("/")
     if not scope:
         raise UsageError(f"{selector!r} does not name a scope", advice="say TARGET/SCOPE, such as demo/secrets")
-    with connected(_Files(settings).target(name), settings, observer.detail) as workspace:
+    with connected(Files(settings).target(name), settings, observer.detail) as workspace:
         return workspace.get_secret(ScopeName(scope), KeyName(key))
 
 
@@ -267,7 +267,7 @@ def serve(settings: Settings, *, port: int, ready: Callable[[str, str, str], Non
     from reconciler.emulator import Emulator, serve_forever
 
     (name,) = settings.wanted()
-    target = _Files(settings).target(name)
+    target = Files(settings).target(name)
     if not target.embedded:
         raise UsageError(f"{name} is a real workspace", advice="name a target that is embedded")
     try:
@@ -303,88 +303,3 @@ def _run_url(settings: Settings) -> str | None:
     """Return the page of the pipeline run, from the variables that GitHub Actions sets."""
     parts = [settings.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
     return None if None in parts else "{}/{}/actions/runs/{}".format(*parts)
-
-
-def _choose(settings: Settings) -> tuple[Chosen, ...]:
-    """Return what the run is about, after everything that needs neither key nor workspace has been checked."""
-    chosen = _Files(settings).choose(settings.wanted(), everything=settings.everything)
-    problems = (local_problem(one.selected.target, settings) for one in chosen)
-    if found := tuple(problem for problem in problems if problem is not None):
-        raise InvalidInput(found)
-    return chosen
-
-
-class _Files:
-    """What git says: of embedded targets in the work tree, of the others at the commit.
-
-    What was reviewed is the commit; an edit that nobody has seen must not reach a workspace. Outside git, and with
-    ``--allow-dirty``, there is only the work tree.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._root = settings.root
-        self._extra_hosts = policy.parse_extra_hosts(settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
-        self._allow_dirty = settings.allow_dirty
-        self._sources = git.read_work_tree(settings.root)
-        self.tree = policy.load(self._sources, self._extra_hosts)
-        """The work tree."""
-
-    @cached_property
-    def committed(self) -> tuple[Policy, Sources] | None:
-        """The commit; None where the work tree counts for every target."""
-        if self._allow_dirty or git.head_commit(self._root) is None:
-            return None
-        sources = git.read_commit(self._root)
-        return policy.load(sources, self._extra_hosts), sources
-
-    def is_in_tree(self, selector: str) -> bool:
-        """Tell whether the target of ``selector`` is an embedded one."""
-        target = self.tree.targets.named(selector.partition("/")[0])
-        return target is not None and target.embedded
-
-    def choose(self, selectors: tuple[str, ...], *, everything: bool) -> tuple[Chosen, ...]:
-        """Return what a run is about.
-
-        Raises:
-            UsageError: An unknown target or scope.
-            InvalidInput: The selection breaks a rule that shows without a key.
-        """
-        in_tree = tuple(selector for selector in selectors if self.is_in_tree(selector))
-        in_commit = tuple(selector for selector in selectors if selector not in in_tree)
-        if not (in_commit or everything) or self.committed is None:
-            return _chosen(self.tree, self._sources, selectors, everything=everything)
-        committed, sources = self.committed
-        dirty = git.is_dirty(self._root)
-        chosen = _chosen(committed, sources, in_commit, everything=everything, dirty=dirty)
-        if everything:
-            chosen = tuple(one for one in chosen if not one.selected.target.embedded)
-            embedded = (target for target in self.tree.targets.targets if target.embedded)
-            in_tree = tuple(target.name for target in embedded if self.tree.scopes_of(target))
-        return (*(_chosen(self.tree, self._sources, in_tree) if in_tree else ()), *chosen)
-
-    def target(self, name: str) -> Target:
-        """Return a target for a command that only looks at its workspace; scope files may be as wrong as they like.
-
-        Raises:
-            UsageError: There is no such target.
-            InvalidInput: targets.yaml breaks a rule.
-        """
-        rules = self.tree if self.is_in_tree(name) or self.committed is None else self.committed[0]
-        if rules.targets.problems:
-            raise InvalidInput(rules.targets.problems)
-        if (target := rules.targets.named(name)) is None:
-            known = ", ".join(target.name for target in rules.targets.targets)
-            raise UsageError(f"unknown target {name!r}", advice=f"known: {known}")
-        return target
-
-
-def _chosen(
-    rules: Policy,
-    sources: Sources,
-    selectors: tuple[str, ...],
-    *,
-    everything: bool = False,
-    dirty: tuple[str, ...] = (),
-) -> tuple[Chosen, ...]:
-    selection = rules.select(selectors, everything=everything)
-    return tuple(Chosen(selected=selected, sources=sources, dirty=dirty) for selected in selection.targets)
