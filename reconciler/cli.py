@@ -328,7 +328,11 @@ def apply(
         if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return True
         click.echo(_rendered(planned, "text", sys.stderr), nl=False, err=True)
-        return click.confirm("Apply these changes?", err=True)
+        try:
+            return click.confirm("Apply these changes?", err=True)
+        except click.Abort:  # Ctrl-C and Ctrl-D are a no, too
+            click.echo(err=True)
+            return False
 
     settings = context.settings(selectors, **options)
     with _reported_failure(settings, form, output_file):

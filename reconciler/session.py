@@ -226,7 +226,8 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stack.close()
+        # With the error, as an interrupted run must not wait for a workspace that does not answer.
+        self._stack.__exit__(kind, error, traceback)
 
     @property
     def target(self) -> Target:
@@ -257,13 +258,14 @@ class Session:
         self.plan = merge(self._plans(survey.identity))
 
     def _open(self) -> Workspace:
-        """Connect in one thread and unlock in this one: neither waits for the other."""
-        with ThreadPoolExecutor(1, thread_name_prefix="connect") as pool:
-            connecting = pool.submit(
-                self._stack.enter_context, connected(self.target, self._settings, self._on_detail())
-            )
-            self._unlock()
-            self._workspace = connecting.result()
+        """Connect in this thread, which can be interrupted, and unlock in another: neither waits for the other."""
+        with ThreadPoolExecutor(1, thread_name_prefix="unlock") as pool:
+            unlocking = pool.submit(self._unlock)
+            try:
+                self._workspace = self._stack.enter_context(connected(self.target, self._settings, self._on_detail()))
+            finally:
+                # What does not unlock is told even where the workspace cannot be reached.
+                unlocking.result()
         return self._workspace
 
     def _on_detail(self) -> Callable[[str], None] | None:

@@ -4,9 +4,12 @@ In: a sequence of calls. Out: what each returned or the `WorkspaceError` it rais
 and `apply`, which thereby stay free of threads.
 """
 
+import contextlib
+import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -19,9 +22,16 @@ _HOPELESS: Final = (Unreachable, Unauthenticated)
 """After one of these the next request has no better chance: with a thousand of them, each waiting for its timeout, a
 run would hang for an hour to say what it knew after the first."""
 
+_GOODBYE_S: Final = 0.5
+"""How long requests under way may take to end once a run was interrupted: enough where the workspace answers."""
+
 
 class Workers:
-    """A fixed number of threads for the requests of one target."""
+    """A fixed number of threads for the requests of one target.
+
+    Not a `ThreadPoolExecutor`: the end of the process waits for its threads, so that whoever interrupts a run whose
+    workspace does not answer would sit out the timeout. Daemons can be left behind.
+    """
 
     def __init__(self, concurrency: int) -> None:
         """Start nothing yet; threads come with the first call.
@@ -29,7 +39,9 @@ class Workers:
         Args:
             concurrency: How many calls run at once, at least 1.
         """
-        self._pool = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="request")
+        self._concurrency = concurrency
+        self._threads: list[threading.Thread] = []
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._hopeless: WorkspaceError | None = None
 
@@ -39,8 +51,16 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # After an interrupt nothing new starts; what is in flight ends by itself.
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # After an interrupt nothing new starts; what is in flight may end by itself.
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._work.get_nowait()
+        for _ in self._threads:
+            self._work.put(None)
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        deadline = time.monotonic() + _GOODBYE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()) if interrupted else None)
 
     def each(
         self, calls: Sequence[Callable[[], T]], *, on_done: Callable[[], None] = lambda: None
@@ -60,7 +80,7 @@ class Workers:
             calls: What to run; none may wait for another one.
             on_done: Called after each, from the thread that ran it.
         """
-        futures = [self._pool.submit(self._attempt, call, on_done) for call in calls]
+        futures = [self._submit(call, on_done) for call in calls]
 
         def collect() -> tuple[T | WorkspaceError, ...]:
             try:
@@ -71,6 +91,28 @@ class Workers:
                 raise
 
         return collect
+
+    def _submit(self, call: Callable[[], T], on_done: Callable[[], None]) -> "Future[T | WorkspaceError]":
+        future: Future[T | WorkspaceError] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._attempt(call, on_done))
+            except BaseException as error:  # noqa: BLE001  # raised again by whoever collects
+                future.set_exception(error)
+
+        self._work.put(run)
+        if len(self._threads) < self._concurrency:
+            thread = threading.Thread(target=self._serve, name=f"request-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def _serve(self) -> None:
+        while (run := self._work.get()) is not None:
+            run()
 
     def _attempt(self, call: Callable[[], T], on_done: Callable[[], None]) -> T | WorkspaceError:
         with self._lock:

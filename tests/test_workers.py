@@ -88,3 +88,29 @@ def test_no_more_calls_run_at_once_than_allowed() -> None:
         workers.each([call] * 6)
 
     assert most == 3
+
+
+def test_an_interrupt_does_not_wait_for_a_call_that_hangs() -> None:
+    """Ctrl-C must not sit out the timeout of a workspace that does not answer; calls not begun never begin."""
+    begun, may_end = threading.Event(), threading.Event()
+    tried: list[int] = []
+
+    def hang() -> None:
+        begun.set()
+        assert may_end.wait(timeout=30)
+
+    def interrupted() -> None:
+        with Workers(1) as workers:
+            workers.begin([hang, lambda: tried.append(1)])
+            assert begun.wait(timeout=10)
+            raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        may_end.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("request-"):
+            thread.join(timeout=10)
+    assert tried == []

@@ -152,6 +152,8 @@ def next_step(report: RunReport) -> str | None:
     """Return what the reader should do now; None when there is nothing to do."""
     statuses = {target.status for target in report.targets}
     if report.exit_code == EXIT_INTERRUPTED:
+        if all(result.outcome is Outcome.PLANNED for target in report.targets for result in target.results):
+            return "nothing was written; run the same command again when it should be"
         return "run the same command again: it goes on with what is left"
     if _trouble(report) == Status.FAILED.value:
         return "mend what the errors name and run the same command again; what is done stays done"
