@@ -45,8 +45,16 @@ class Files:
         return policy.load(sources, self._extra_hosts), sources
 
     def is_in_tree(self, selector: str) -> bool:
-        """Tell whether the target of ``selector`` is an embedded one."""
-        target = self.tree.targets.named(selector.partition("/")[0])
+        """Tell whether the target of ``selector`` is an embedded one.
+
+        While targets.yaml has problems nobody can tell, unless the commit knows the target as a real one: the problems
+        of the work tree are then shown for what would otherwise count as unknown, or be that of an older file.
+        """
+        name = selector.partition("/")[0]
+        target = self.tree.targets.named(name)
+        if target is None and self.tree.targets.problems and self.committed is not None:
+            target = self.committed[0].targets.named(name)
+            return target is None or target.embedded
         return target is not None and target.embedded
 
     def choose(self, selectors: tuple[str, ...], *, everything: bool) -> tuple[Chosen, ...]:
