@@ -1,0 +1,128 @@
+"""The floor, the goals, and the table."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from tests.bench.runs import CONCURRENCY, FILES, Measured
+from tests.bench.server import LATENCY_S
+
+
+def floor_s(requests: int) -> float:
+    """Return the seconds below which nobody gets: rounds of CONCURRENCY requests, each as long as the latency.
+
+    That is requests / concurrency x latency, where a last round that is not full takes as long as a full one.
+    """
+    return math.ceil(requests / CONCURRENCY) * LATENCY_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """One promise and what was measured."""
+
+    what: str
+    wanted: float
+    found: float
+    unit: str
+    at_least: bool = False
+    """More is better."""
+
+    @property
+    def is_reached(self) -> bool:
+        """Tell whether the promise holds."""
+        return self.found >= self.wanted if self.at_least else self.found <= self.wanted
+
+    def __str__(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        verdict = "reached" if self.is_reached else "MISSED"
+        return f"{verdict:8} {self.what:44} {self.found:8.2f} {sign} {self.wanted:g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything that was measured; times in seconds, medians."""
+
+    runs: tuple[Measured, ...]
+    loops: tuple[Measured, ...]
+    interpreter_s: float
+    """A Python that does nothing: what the machine itself takes."""
+
+    help_s: float
+    decrypted_s: float
+    sops_loop_s: float
+
+    def goals(self) -> tuple[Goal, ...]:
+        """Return what must be reached."""
+        return (
+            Goal(what="reconciler --help", wanted=100, found=self.help_s * 1000, unit="ms"),
+            *(
+                Goal(what=f"{run.name}, {run.keys} keys, whole process", wanted=0.6, found=run.seconds, unit="s")
+                for run in self.runs
+                if run.keys == _PLAN_KEYS and run.name.startswith("plan")
+            ),
+            *(
+                Goal(
+                    what=f"puts of a first apply, {run.keys} keys",
+                    wanted=1.3,
+                    found=run.puts_seconds / floor_s(run.puts),
+                    unit="x floor",
+                )
+                for run in self.runs
+                if run.name == "first apply"
+            ),
+            Goal(
+                what=f"{FILES} files decrypted, whole process",
+                wanted=8,
+                found=self.sops_loop_s / self.decrypted_s,
+                unit="x faster than the binary",
+                at_least=True,
+            ),
+        )
+
+
+_PLAN_KEYS: Final = 10
+
+
+def as_text(figures: Figures) -> str:
+    """Return the report for people."""
+    return "\n".join(
+        (
+            (
+                f"Against the embedded workspace with {LATENCY_S * 1000:.0f} ms added to each request, {CONCURRENCY} at a"
+                " time. Seconds are medians."
+            ),
+            "",
+            _row("", "keys", "reads", "writes", "floor", "whole", "conns", "puts", "floor", "took", "ratio"),
+            *(_run_row(run, floor_s) for run in figures.runs),
+            *(_run_row(run, lambda requests: requests * LATENCY_S) for run in figures.loops),
+            "",
+            f"{'python -c pass':40} {figures.interpreter_s:7.3f} s",
+            f"{'reconciler --help':40} {figures.help_s:7.3f} s",
+            f"{f'{FILES} files decrypted in one process':40} {figures.decrypted_s:7.3f} s",
+            f"{f'{FILES} files, sops called on each':40} {figures.sops_loop_s:7.3f} s",
+            "",
+            *map(str, figures.goals()),
+        )
+    )
+
+
+def as_json(figures: Figures) -> dict[str, object]:
+    """Return the report for programs."""
+    goals = [{**asdict(goal), "is_reached": goal.is_reached} for goal in figures.goals()]
+    return {"latency_s": LATENCY_S, "concurrency": CONCURRENCY, **asdict(figures), "goals": goals}
+
+
+def _run_row(run: Measured, floor: Callable[[int], float]) -> str:
+    puts: Sequence[str] = ("", "", "", "")
+    if run.puts:
+        lowest = floor(run.puts)
+        puts = (str(run.puts), f"{lowest:.2f}", f"{run.puts_seconds:.2f}", f"{run.puts_seconds / lowest:.2f}")
+    counts = (str(run.keys), str(run.reads), str(run.writes))
+    return _row(
+        run.name, *counts, f"{floor(run.reads + run.writes):.2f}", f"{run.seconds:.2f}", str(run.connections), *puts
+    )
+
+
+def _row(name: str, *cells: str) -> str:
+    return f"{name:16}" + "".join(f"{cell:>7}" for cell in cells)

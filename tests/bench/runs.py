@@ -1,0 +1,178 @@
+"""What is measured: whole processes, from start to exit, against a server that notes what it served."""
+
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.bench.server import Server, Traffic, run
+from tests.support.age_keys import AgeKey
+from tests.support.secrets_repo import SecretsRepo
+from tests.support.sops_tool import SopsTool, find_sops
+
+
+CONCURRENCY: Final = 16
+"""What the product does by default."""
+
+SCOPE: Final = "app"
+
+FILES: Final = 100
+"""How many files are decrypted."""
+
+KEYS_PER_FILE: Final = 5
+
+_TOOL: Final = (sys.executable, "-m", "reconciler")
+
+_LOOP: Final = """
+import sys
+from databricks.sdk import WorkspaceClient
+scope, count = sys.argv[1], int(sys.argv[2])
+client = WorkspaceClient()
+client.secrets.create_scope(scope)
+for number in range(count):
+    client.secrets.put_secret(scope, f"key-{number:04}", string_value=f"value {number} of the loop")
+"""
+
+_LOAD: Final = """
+import sys
+from pathlib import Path
+from reconciler import pysops
+loaded = [pysops.load(path) for path in sorted(Path(sys.argv[1]).glob("*.yaml"))]
+sys.exit(len(loaded) != int(sys.argv[2]))
+"""
+
+_SOPS_LOOP: Final = 'for file in "$2"/*.yaml; do "$1" decrypt "$file" >/dev/null || exit 1; done'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Several runs of one command. Requests are the same in each, or it is a mistake; times are medians."""
+
+    name: str
+    keys: int
+    seconds: float
+    """Of the whole process."""
+
+    reads: int
+    writes: int
+    connections: int
+    """Most that one run used."""
+
+    puts: int
+    puts_seconds: float
+    """From the arrival of the first put at the server to its answer to the last."""
+
+
+@dataclass(slots=True)
+class Series:
+    """The runs of one command so far."""
+
+    name: str
+    keys: int
+    runs: list[tuple[float, Traffic]] = field(default_factory=list)
+
+    def result(self) -> Measured:
+        """Return the medians.
+
+        Raises:
+            RuntimeError: Two runs made different numbers of requests.
+        """
+        counts = {(traffic.reads, traffic.writes, len(traffic.of("/secrets/put").served)) for _, traffic in self.runs}
+        if len(counts) != 1:
+            raise RuntimeError(f"{self.name} of {self.keys} keys made different requests each time: {sorted(counts)}")
+        ((reads, writes, puts),) = counts
+        return Measured(
+            name=self.name,
+            keys=self.keys,
+            seconds=statistics.median(seconds for seconds, _ in self.runs),
+            reads=reads,
+            writes=writes,
+            connections=max(traffic.connections for _, traffic in self.runs),
+            puts=puts,
+            puts_seconds=statistics.median(traffic.of("/secrets/put").span_s for _, traffic in self.runs),
+        )
+
+
+class Bench:
+    """A server, a repository of secrets, and the environment in which everything runs."""
+
+    def __init__(self, server: Server, folder: Path, key: AgeKey) -> None:
+        self._server = server
+        self._folder = folder
+        self._sops = SopsTool(binary=find_sops())
+        self._key = key
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "SOPS_AGE_KEY": key.identity,
+            "DATABRICKS_HOST": server.url,
+            "DATABRICKS_TOKEN": server.token,
+        }
+
+    @classmethod
+    @contextmanager
+    def started(cls) -> Iterator["Bench"]:
+        """Start the server and make an empty folder."""
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            yield cls(server, Path(folder), AgeKey.generate())
+
+    def lifecycle(self, keys: int, times: int) -> tuple[Measured, ...]:
+        """Measure plan, first apply, no-op and rotation of one value, ``times`` times over."""
+        repo = SecretsRepo(self._folder / f"repo-{keys}", sops=self._sops, key=self._key)
+        repo.targets({"prod": {"workspace": {"host": self._server.url}}})
+        names = ("plan of all", "first apply", "no-op", "plan of nothing", "rotate one")
+        series = {name: Series(name, keys) for name in names}
+        for turn in range(times):
+            self._write(repo, keys, rotated=f"first value of turn {turn}")
+            self._note(series["plan of all"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
+            apply = (*_TOOL, "-C", str(repo.root), "apply", "prod", "--yes")
+            self._note(series["first apply"], apply)
+            self._note(series["no-op"], apply)
+            self._note(series["plan of nothing"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
+            self._write(repo, keys, rotated=f"second value of turn {turn}")
+            self._note(series["rotate one"], apply)
+            self._delete_scope()
+        return tuple(one.result() for one in series.values())
+
+    def loop_of_puts(self, keys: int, times: int) -> Measured:
+        """Measure a script that puts value after value through the plain SDK."""
+        series = Series("loop of puts", keys)
+        for _ in range(times):
+            self._note(series, (sys.executable, "-c", _LOOP, SCOPE, str(keys)))
+            self._delete_scope()
+        return series.result()
+
+    def decryption(self, times: int) -> tuple[float, float]:
+        """Return the seconds that FILES files take in-process, and by the binary called on each; alternating."""
+        folder = self._folder / "files"
+        folder.mkdir()
+        for number in range(FILES):
+            plain = "\n".join(f'key-{key}: "value {key} of file {number}"' for key in range(KEYS_PER_FILE))
+            (folder / f"{number:03}.yaml").write_bytes(self._sops.encrypt(plain.encode(), (self._key.recipient,)))
+        ours, theirs = [], []
+        for _ in range(times):
+            ours.append(run((sys.executable, "-c", _LOAD, folder, str(FILES)), self._environ))
+            theirs.append(run(("/bin/sh", "-c", _SOPS_LOOP, "sh", self._sops.binary, folder), self._environ))
+        return statistics.median(ours), statistics.median(theirs)
+
+    def start_up(self, arguments: Sequence[str], times: int) -> float:
+        """Return the seconds that Python takes with ``arguments``."""
+        return statistics.median(run((sys.executable, *arguments), self._environ) for _ in range(times))
+
+    def _write(self, repo: SecretsRepo, keys: int, *, rotated: str) -> None:
+        values = {f"key-{number:04}": f"value {number} of {keys}" for number in range(keys)} | {"key-0000": rotated}
+        repo.scope_file("prod/app.yaml", {self._server.host_key: {SCOPE: values}}, acls=["<READ users>"])
+        repo.commit()
+
+    def _note(self, series: Series, command: Sequence[str]) -> None:
+        self._server.traffic()
+        seconds = run(command, self._environ)
+        series.runs.append((seconds, self._server.traffic()))
+
+    def _delete_scope(self) -> None:
+        self._server.call("/api/2.0/secrets/scopes/delete", {"scope": SCOPE})
