@@ -194,6 +194,17 @@ def _reporting(command: F) -> F:
     return command
 
 
+_showing = click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of what is shown.",
+)
+
+
 def _colored(stream: TextIO) -> bool:
     """Tell whether ``stream`` gets colours: a terminal, and no NO_COLOR (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -346,7 +357,7 @@ cli.add_command(apply, "reconcile")
 
 @cli.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
-@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_showing
 @click.pass_obj
 def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
     """Check all that shows without a key, offline.
@@ -373,7 +384,7 @@ def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
 
 
 @cli.command()
-@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_showing
 @click.pass_obj
 def targets(context: _Context, /, form: str) -> None:
     """Show the targets and which scopes git feeds them, offline.
@@ -397,7 +408,7 @@ def targets(context: _Context, /, form: str) -> None:
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @_everything
 @_requesting
-@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_showing
 @click.pass_obj
 def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options: Any) -> None:  # noqa: ANN401
     """Show what workspaces hold, values aside.
