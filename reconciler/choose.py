@@ -77,6 +77,20 @@ class Files:
             in_tree = tuple(target.name for target in embedded if self.tree.scopes_of(target))
         return (*(_chosen(self.tree, self._sources, in_tree) if in_tree else ()), *chosen)
 
+    def everything(self) -> tuple[str, ...]:
+        """Return the names of all targets that have files, for a command that only looks at their workspaces.
+
+        Raises:
+            InvalidInput: targets.yaml breaks a rule.
+        """
+        rules = self.tree if self.committed is None else self.committed[0]
+        for each in (self.tree, rules):
+            if each.targets.problems:
+                raise InvalidInput(each.targets.problems)
+        embedded = (one.name for one in self.tree.targets.targets if one.embedded and self.tree.scopes_of(one))
+        real = (one.name for one in rules.targets.targets if not one.embedded and rules.scopes_of(one))
+        return (*embedded, *real)
+
     def target(self, name: str) -> Target:
         """Return a target for a command that only looks at its workspace; scope files may be as wrong as they like.
 

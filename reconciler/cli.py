@@ -429,6 +429,7 @@ def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options
         report.render_listing_json(found) if json else report.render_listing(found, color=_colored(sys.stdout)),
         nl=False,
     )
+    _leave(0 if all(listing.complete for listing in found) else EXIT_WORKSPACE)
 
 
 @cli.command()

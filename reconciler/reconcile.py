@@ -26,6 +26,7 @@ from reconciler.errors import (
     ReconcilerError,
     Refused,
     UsageError,
+    WorkspaceError,
     exit_code_of,
 )
 from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
@@ -182,19 +183,33 @@ def targets(settings: Settings) -> tuple[TargetRow, ...]:
 def listing(settings: Settings, observer: Observer) -> tuple[TargetListing, ...]:
     """Return what the selected workspaces hold: scopes, grants, keys and times, no values.
 
+    A workspace that cannot be listed at all has an error instead, and does not stop the others.
+
     Raises:
         UsageError: An unknown target, or a scope that the workspace does not have.
-        WorkspaceError: A workspace cannot be listed at all.
+        InvalidInput: targets.yaml breaks a rule, or the profile that it names is for another host.
     """
+    if settings.everything and settings.selectors:
+        raise UsageError("say which targets are meant", advice="name some, or give --all, not both")
     files = Files(settings)
-    wanted = settings.wanted() if not settings.everything else tuple(t.name for t in files.tree.targets.targets)
+    wanted = files.everything() if settings.everything else settings.wanted()
     by_target: dict[str, list[str]] = {}
     for selector in wanted:
         name, _, scope = selector.partition("/")
         by_target.setdefault(name, []).append(scope)
     # All names are looked up before the first request: a typing error must not show half a listing.
     chosen = [(files.target(name), frozenset(map(fold, scopes))) for name, scopes in by_target.items()]
-    return tuple(_list(target, scopes, settings, observer) for target, scopes in chosen)
+    return tuple(_listed_or_not(target, scopes, settings, observer) for target, scopes in chosen)
+
+
+def _listed_or_not(
+    target: Target, scopes: frozenset[FoldedName], settings: Settings, observer: Observer
+) -> TargetListing:
+    try:
+        return _list(target, scopes, settings, observer)
+    except WorkspaceError as error:
+        host = shown_host(target)
+        return TargetListing(target=target.name, host=host, identity=None, scopes=(), error=error.with_advice())
 
 
 def _list(target: Target, scopes: frozenset[FoldedName], settings: Settings, observer: Observer) -> TargetListing:

@@ -125,4 +125,13 @@ class TargetListing:
     target: str
     host: str
     identity: str | None
+    """None when the workspace was not reached."""
+
     scopes: tuple[ListedScope, ...]
+    error: str | None = None
+    """Why nothing could be listed, advice included; None when something could."""
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether everything could be listed."""
+        return self.error is None and all(scope.error is None for scope in self.scopes)

@@ -53,6 +53,8 @@ def render_listing(listings: tuple[TargetListing, ...], *, color: bool) -> str:
     lines: list[Line] = []
     for listing in listings:
         lines.append(Line((Cell(listing.target, Tone.TITLE), Cell(listing.host), Cell(who_ran(listing.identity)))))
+        if listing.error is not None:
+            lines += sentence(listing.error, indent=2, tone=Tone.BAD)
         for scope in listing.scopes:
             lines += [Line(), *_listed_scope(scope)]
         lines.append(Line())
@@ -77,10 +79,11 @@ def _grants(acls: tuple[Acl, ...] | None) -> tuple[Line, ...]:
 
 
 def render_listing_json(listings: tuple[TargetListing, ...]) -> str:
-    """Return ``{"format_version", "targets": [{"target", "host", "identity", "scopes": […]}]}``.
+    """Return ``{"format_version", "targets": [{"target", "host", "identity", "scopes": […], "error"}]}``.
 
-    A scope has ``scope``, ``backend``, ``acls`` (``principal``, ``permission``; null where they may not be read),
-    ``keys`` (``key``, ``updated``) and ``error`` (null when its keys could be listed).
+    The error of a target is null when its workspace could be listed. A scope has ``scope``, ``backend``, ``acls``
+    (``principal``, ``permission``; null where they may not be read), ``keys`` (``key``, ``updated``) and ``error``
+    (null when its keys could be listed).
     """
     return dump(
         {
@@ -90,6 +93,7 @@ def render_listing_json(listings: tuple[TargetListing, ...]) -> str:
                     "host": listing.host,
                     "identity": listing.identity,
                     "scopes": [_scope_fields(scope) for scope in listing.scopes],
+                    "error": listing.error,
                 }
                 for listing in listings
             ]

@@ -132,6 +132,37 @@ def test_failing_target_does_not_stop_the_others(
         assert locked.scopes() == []
 
 
+def test_list_shows_what_can_be_listed_and_fails_for_the_rest(
+    fed: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """A workspace that is gone has its error in the place of its scopes; the others are there; exit 1."""
+    with WorkspaceServer() as gone:
+        targets = {"gone": gone.fields, "prod": workspace_server.fields, "unfed": {"workspace": _NOWHERE}}
+    repo.targets(targets)
+    repo.scope_file("app.yaml", {host: {"app": {"a": "1"}} for host in (gone.host_key, workspace_server.host_key)})
+    workspace_server.create_scope("app")
+    done = fed("list", "--all", "--timeout", "0.5", "-o", "json").expect(EXIT_WORKSPACE)
+    found = {target["target"]: target for target in done.json["targets"]}
+    assert found.keys() == {"gone", "prod"}
+    assert (found["gone"]["scopes"], found["prod"]["error"]) == ([], None)
+    assert found["gone"]["error"]
+    assert [scope["scope"] for scope in found["prod"]["scopes"]] == ["app"]
+    shown = fed("list", "--all", "--timeout", "0.5").expect(EXIT_WORKSPACE).stdout
+    assert found["gone"]["error"] in shown
+
+
+_NOWHERE = {"host": "https://adb-1.2.azuredatabricks.net"}
+
+
+def test_list_of_everything_where_targets_have_problems_is_no_empty_list(fed: Cli, repo: SecretsRepo) -> None:
+    """Broken targets.yaml: exit 4 with the problems, not "0 scopes"; and --all beside a name is a mistake."""
+    assert "not both" in fed("list", "prod", "--all").expect(2).stderr
+    repo.write("secrets/targets.yaml", "targets: {}\n")
+    done = fed("list", "--all").expect(4)
+    assert done.stdout == ""
+    assert "secrets/targets.yaml" in done.stderr
+
+
 def test_worst_exit_code_wins(fed: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer) -> None:
     """Refused (6) and pending (3) at once make 6; what can be planned is planned."""
     fed("apply", "prod").expect()
