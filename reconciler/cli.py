@@ -335,20 +335,27 @@ def apply(
     """Make workspaces hold what git says (also called reconcile)."""
     from reconciler.reconcile import apply_run
 
+    declined = False
+
     def confirm(planned: "RunReport") -> bool:
+        nonlocal declined
         if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return True
         click.echo(_rendered(planned, "text", sys.stderr), nl=False, err=True)
         try:
-            return click.confirm("Apply these changes?", err=True)
+            declined = not click.confirm("Apply these changes?", err=True)
         except click.Abort:  # Ctrl-C and Ctrl-D are a no, too
             click.echo(err=True)
-            return False
+            declined = True
+        return not declined
 
     settings = context.settings(selectors, **options)
     with _reported_failure(settings, form, output_file):
         report = apply_run(settings, context.observer, confirm)
-    _print_report(report, form, output_file)
+    if declined and form == "text" and output_file is None and sys.stdout.isatty():
+        click.echo("nothing was written", err=True)  # the plan stands above the question
+    else:
+        _print_report(report, form, output_file)
     _leave(report.exit_code)
 
 

@@ -54,6 +54,8 @@ def test_no_leaves_everything_unwritten(fed: Cli, workspace_server: WorkspaceSer
         terminal.wait_for(QUESTION)
         terminal.type(answer)
         assert terminal.end() == 130
+        assert terminal.said.endswith("nothing was written\n")
+        assert terminal.said.count("create-scope") == 1
     assert workspace_server.writes() == []
 
 
