@@ -3,10 +3,8 @@
 import asyncio
 import os
 import re
-import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from reconciler.emulator import Middleware
 from tests.support.cli import Cli, program
 from tests.support.secrets_repo import SecretsRepo
-from tests.support.terminal import Terminal
+from tests.support.terminal import Terminal, interrupt
 from tests.support.workspace_server import WorkspaceServer
 
 
@@ -67,7 +65,7 @@ def test_leaving_the_question_leaves_everything_unwritten(
     with _terminal(fed, "apply", "prod") as terminal:
         terminal.wait_for(QUESTION)
         if keys == "\x03":
-            terminal.process.send_signal(signal.SIGINT)  # as the terminal does for its foreground process
+            interrupt(terminal.process)  # as the terminal does for its foreground process
         else:
             terminal.type(keys)
         assert terminal.end() == 130
@@ -201,15 +199,11 @@ def test_interrupt_ends_a_run_at_once_with_130(run: Cli, repo: SecretsRepo, comm
         ) as process:
             try:
                 assert reached.wait(20)
-                # Python notices a signal only at the next one when it comes in the moment before a lock is waited for.
-                time.sleep(0.3)
-                process.send_signal(signal.SIGINT)
-                began = time.monotonic()
-                _, stderr = process.communicate(timeout=20)
+                interrupt(process)
+                _, stderr = process.communicate(timeout=1)
             finally:
                 process.kill()
     assert process.returncode == 130
-    assert time.monotonic() - began < 5
     assert b"interrupted" in stderr
     assert b"Traceback" not in stderr
 

@@ -1,8 +1,10 @@
 """A program on a terminal of its own, as somebody who types would run it."""
 
+import contextlib
 import os
 import pty
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,22 @@ from typing import IO, Final, Self
 
 
 _TIMEOUT_S: Final = 30.0
+
+_PATIENCE_S: Final = 4.0
+"""How long an interrupted program may take to end; far less than any timeout of a request, far more than it needs."""
+
+
+def interrupt(process: "subprocess.Popen[bytes]") -> None:
+    """Do what Ctrl-C does, and wait for the end of the process.
+
+    If that has no effect it is done again, as people do: Python notices a signal only with the next one when it comes
+    in the moment before a read or a lock is waited for.
+    """
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
+            return
 
 
 class Terminal:
