@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar
@@ -95,6 +94,8 @@ def _lines_of(error: ReconcilerError) -> tuple[str, ...]:
 
 def _crash_lines(error: Exception) -> tuple[str, ...]:
     """Return where a bug showed, without the message and the source lines of the traceback."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     places = (f"  at {Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
     return (

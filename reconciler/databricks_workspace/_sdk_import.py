@@ -5,6 +5,9 @@
 package's real ``__path__`` and ``__spec__``, so that submodules are found; and a module-level ``__getattr__`` (PEP 562)
 that runs the real ``__init__`` in that same object, once, when something else is asked of it. Other users of the SDK in
 this process see the package they know.
+
+The same is done to three modules that ``core`` imports for strategies of authentication which hardly any run takes:
+they pull in half of ``cryptography`` and one more service, another 0.1 s.
 """
 
 import importlib
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = "databricks.sdk"
 _NEEDED: Final = (f"{_PACKAGE}.core", f"{_PACKAGE}.service.workspace")
+_SELDOM: Final = (f"{_PACKAGE}.azure", "google.auth.impersonated_credentials", "google.oauth2.service_account")
+"""Modules of which ``databricks.sdk.credentials_provider`` asks nothing while it is imported."""
 
 _preloading: Final = threading.Lock()
 
@@ -37,7 +42,9 @@ def preload() -> None:
             _import_needed()
             return
         try:
-            _place_unexecuted_package()
+            for name in (_PACKAGE, *_SELDOM):
+                if name not in sys.modules:
+                    _place_unexecuted(name)
             _import_needed()
         except Exception:  # noqa: BLE001  # whatever it was, the plain way is right, only slower
             _forget_package()
@@ -60,33 +67,36 @@ def _forget_package() -> None:
         del parent.sdk
 
 
-def _place_unexecuted_package() -> None:
-    spec = importlib.util.find_spec(_PACKAGE)
+def _place_unexecuted(name: str) -> None:
+    spec = importlib.util.find_spec(name)
     if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{_PACKAGE} has no source to load")
+        raise ModuleNotFoundError(f"{name} has no source to load")
     module = importlib.util.module_from_spec(spec)
     vars(module)["__getattr__"] = _run_on_demand(module, spec.loader)
-    sys.modules[_PACKAGE] = module
+    sys.modules[name] = module
     # What the import system does when it has imported a submodule, so that `databricks.sdk` is found as an attribute.
-    vars(sys.modules["databricks"])["sdk"] = module
+    parent, _, child = name.rpartition(".")
+    vars(sys.modules[parent])[child] = module
 
 
 def _run_on_demand(module: ModuleType, loader: "Loader") -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a package that has not been executed yet."""
+    """Return the ``__getattr__`` of a module that has not been executed yet."""
+    own_name = module.__name__
+    is_package = hasattr(module, "__path__")
     namespace = vars(module)
     lock = threading.RLock()
     running = False
 
     def find(name: str) -> object:
         nonlocal running
-        missing = AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
-        # Tools ask every module for __warningregistry__, __wrapped__ and the like; the package has none of them.
+        missing = AttributeError(f"module {own_name!r} has no attribute {name!r}")
+        # Tools ask every module for __warningregistry__, __wrapped__ and the like; these have none of them.
         if name.startswith("__") and name != "__all__":
             raise missing
         # `from . import useragent` asks here before it imports. Without the lock: the import system has locks of its
         # own, and a thread that held one of those while it waited for ours could wait for ever.
-        if name != "__all__" and importlib.util.find_spec(f"{_PACKAGE}.{name}") is not None:
-            return importlib.import_module(f"{_PACKAGE}.{name}")
+        if is_package and name != "__all__" and importlib.util.find_spec(f"{own_name}.{name}") is not None:
+            return importlib.import_module(f"{own_name}.{name}")
         with lock:
             if running:  # this very thread: a name that __init__ has not defined yet
                 raise missing

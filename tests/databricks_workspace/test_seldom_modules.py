@@ -1,0 +1,69 @@
+"""Modules that the SDK imports for strategies of authentication which hardly any run takes: executed on demand."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+_SELDOM = ("databricks.sdk.azure", "google.auth.impersonated_credentials", "google.oauth2.service_account")
+_PRELOAD = "import sys; from reconciler.databricks_workspace import preload; preload();"
+
+
+def _run(code: str) -> str:
+    ran = subprocess.run(
+        (sys.executable, "-W", "error", "-c", code), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_preloading_leaves_out_what_they_need() -> None:
+    """Neither the X.509 half of cryptography nor the service that only a helper for Azure names is loaded."""
+    heavy = ("cryptography", "google.auth.crypt", "databricks.sdk.service.provisioning")
+
+    assert _run(f"{_PRELOAD} print(*(name for name in {heavy} if name in sys.modules))") == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        pytest.param("databricks.sdk.azure", "add_workspace_id_header", id="azure"),
+        pytest.param("google.auth.impersonated_credentials", "IDTokenCredentials", id="google id"),
+        pytest.param("google.oauth2.service_account", "Credentials", id="google credentials"),
+    ],
+)
+def test_they_are_whole_when_asked(module: str, name: str) -> None:
+    """The names that the SDK uses are those of the real module, which is executed once, in the same object."""
+    code = f"""{_PRELOAD}
+import databricks.sdk.credentials_provider as provider, {module} as found
+assert found is sys.modules["{module}"] is getattr(provider, "{module.rpartition(".")[2]}")
+assert "__getattr__" in vars(found)
+wanted = found.{name}
+assert "__getattr__" not in vars(found)
+assert wanted.__module__ == "{module}" and found.{name} is wanted
+assert not hasattr(found, "nonsense")
+print("fine")"""
+
+    assert _run(code) == "fine"
+
+
+@pytest.mark.parametrize("module", _SELDOM)
+def test_they_have_the_names_that_a_plain_import_gives(module: str) -> None:
+    """Nothing is missing and nothing is added."""
+    names = f"import {module} as found; print(*sorted(vars(found)))"
+    real = _run(f"import databricks.sdk.core; {names}")
+    ours = _run(f"{_PRELOAD} import {module} as asked; hasattr(asked, 'nonsense'); {names}")
+
+    assert ours == real
+
+
+def test_those_that_are_there_already_stay() -> None:
+    """Where a program has imported one of them, nothing is put in its place."""
+    code = (
+        "import google.oauth2.service_account as before;"
+        f"{_PRELOAD}"
+        "print(sys.modules['google.oauth2.service_account'] is before, '__getattr__' in vars(before))"
+    )
+
+    assert _run(code) == "True False"
