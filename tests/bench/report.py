@@ -36,7 +36,7 @@ class Goal:
     def __str__(self) -> str:
         sign = ">=" if self.at_least else "<="
         verdict = "reached" if self.is_reached else "MISSED"
-        return f"{verdict:8} {self.what:44} {self.found:8.2f} {sign} {self.wanted:g} {self.unit}".rstrip()
+        return f"{verdict:8} {self.what:44} {self.found:8.2f} {sign} {self.wanted:g} {self.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +88,8 @@ def as_text(figures: Figures) -> str:
     """Return the report for people."""
     return "\n".join(
         (
-            (
-                f"Against the embedded workspace with {LATENCY_S * 1000:.0f} ms added to each request, {CONCURRENCY} at a"
-                " time. Seconds are medians."
-            ),
+            f"Against the embedded workspace: {LATENCY_S * 1000:.0f} ms more per request, {CONCURRENCY} at a time.",
+            "Seconds, medians: of the whole process, and of the puts alone beside their floor.",
             "",
             _row("", "keys", "reads", "writes", "floor", "whole", "conns", "puts", "floor", "took", "ratio"),
             *(_run_row(run, floor_s) for run in figures.runs),
