@@ -23,6 +23,9 @@ from reconciler.workspace import RequestCount
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Largest answer that is read: a listing of 1,000 keys takes 0.1 MB."""
 
+_NOTHING: Final = (b"", b"null")
+"""What the SDK takes for an empty object, and so for an empty listing: every key would look absent."""
+
 _CHUNK_BYTES: Final = 64 * 1024
 _MAX_KEPT_BYTES: Final = 64 * 1024
 """Largest failure whose text is kept to be shown with ``-v``."""
@@ -143,7 +146,7 @@ class Transport(HTTPAdapter):
             call.body = body
         if requests.codes.multiple_choices <= response.status_code < requests.codes.bad_request:
             raise Redirected(request=request)
-        if request.method == "GET" and response.ok and not body:
+        if request.method == "GET" and response.ok and body.strip() in _NOTHING:
             raise EmptyAnswer(request=request)
         # requests reads on from any file-like object; the body is whole and decoded.
         response.raw = io.BytesIO(body)

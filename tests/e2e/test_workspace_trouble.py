@@ -1,0 +1,595 @@
+"""When the workspace refuses, fails, hangs or lies: a clear message, the right exit code, and other scopes go on."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from reconciler.emulator import Rules
+from tests.support.audit import watched
+from tests.support.cli import Cli, Result
+from tests.support.faults import Break, Faults, Hang, Reaction, Say, StoreInstead
+from tests.support.hostile_server import Answer, HostileServer
+from tests.support.hostile_server import Hang as NeverAnswers
+from tests.support.secrets_repo import SecretsRepo
+from tests.support.workspace_server import WorkspaceServer
+
+
+ME = "/api/2.0/preview/scim/v2/Me"
+
+
+class Scene:
+    """A workspace with trouble in the scope ``bad``, and none in the scope ``good``."""
+
+    def __init__(self, repo: SecretsRepo, server: WorkspaceServer, faults: Faults) -> None:
+        self.repo = repo.targets({"prod": server.fields})
+        self.server = server
+        self.faults = faults
+        self.run = Cli(cwd=repo.root, env={"SOPS_AGE_KEY": repo.key.identity, **server.env})
+        self.wish("first")
+
+    def wish(self, value: str, *, acls: list[str] | None = None) -> None:
+        """Say what both scopes should hold."""
+        scopes = {name: {"a": f"{value} a", "b": f"{value} b"} for name in ("bad", "good")}
+        self.repo.scope_file("prod/app.yaml", {self.server.host_key: scopes}, acls=acls)
+
+    def apply(self, exit_code: int, *arguments: str, timeout_s: float = 1) -> Result:
+        """Apply, and make sure that there is a report and no traceback."""
+        done = self.run("-v", "apply", "prod", f"--timeout={timeout_s:g}", *arguments).expect(exit_code)
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "internal error" not in done.stderr
+        return done
+
+    def holds(self, scope: str, value: str) -> bool:
+        """Tell whether a scope holds what `wish` said."""
+        self.faults.clear()
+        if scope not in self.server.scopes():
+            return False
+        found = {key: self.server.value(scope, key) for key in self.server.keys(scope)}
+        return found == {"a": f"{value} a".encode(), "b": f"{value} b".encode()}
+
+
+@contextmanager
+def _scene(repo: SecretsRepo, *, rules: Rules | None = None) -> Iterator[Scene]:
+    faults = Faults()
+    with WorkspaceServer(middleware=(faults,), rules=rules) as server:
+        yield Scene(repo, server, faults)
+
+
+@pytest.fixture
+def scene(repo: SecretsRepo) -> Iterator[Scene]:
+    """Provide a workspace that is well so far, and empty."""
+    with _scene(repo) as scene:
+        yield scene
+
+
+_DENIED = Say.error(403, "PERMISSION_DENIED")
+
+TROUBLES = [
+    pytest.param(_DENIED, ("PERMISSION_DENIED (403)", "needs"), id="403"),
+    pytest.param(Say.error(404, "RESOURCE_DOES_NOT_EXIST"), ("RESOURCE_DOES_NOT_EXIST (404)",), id="404"),
+    pytest.param(Say.error(500, "INTERNAL_ERROR"), ("INTERNAL_ERROR (500)",), id="500"),
+    pytest.param(Say.error(500, "SOMETHING_NEW"), ("answered with an error (500)",), id="500-of-an-unknown-code"),
+    pytest.param(
+        Say.error(503, "TEMPORARILY_UNAVAILABLE"), ("TEMPORARILY_UNAVAILABLE (503)", "tried for as"), id="503"
+    ),
+    pytest.param(
+        Say.error(429, "REQUEST_LIMIT_EXCEEDED", Retry_After="60"), ("(429)", "--concurrency", "--timeout"), id="429"
+    ),
+    pytest.param(Say.page(200), ("(200)", "not the JSON that the API documents"), id="page-that-says-success"),
+    pytest.param(Say.page(403), ("(403)", "a page, not one of the API"), id="page-that-denies"),
+    pytest.param(Say.page(404), ("(404)", "a page, not one of the API"), id="page-that-finds-nothing"),
+    pytest.param(Say.page(502), ("(502)", "a page, not one of the API"), id="page-of-a-gateway"),
+    pytest.param(Say(body=b"[1, 2"), ("(200)", "not the JSON that the API documents"), id="half-json"),
+    pytest.param(Say(body=b"[]"), ("not the JSON object that the API documents",), id="list"),
+    pytest.param(
+        Say(body=b'{"error_code": "X"}'), ("an error under a status that says success",), id="error-in-success"
+    ),
+    pytest.param(Say(body=b"\xff\xfe\x00"), ("not the JSON",), id="bytes"),
+    pytest.param(
+        Say(body=b"\x1f\x8bnonsense", headers={"content-encoding": "gzip"}), ("not the JSON",), id="gzip-that-is-none"
+    ),
+    pytest.param(Break(), ("bad",), id="connection-breaks"),
+    pytest.param(Hang(), ("does not answer",), id="no-answer"),
+]
+
+_ENDS_ALL = (Break, Hang)
+"""The workspace has stopped answering: what has not begun is given up, so the other scope may wait for the next run."""
+
+
+@pytest.mark.parametrize(("reaction", "words"), TROUBLES)
+def test_trouble_while_putting(reaction: Reaction, words: tuple[str, ...], scene: Scene) -> None:
+    """Exit 1; each put that failed says so, what was put elsewhere stays, and the next run repairs the rest."""
+    scene.faults.add("put", reaction, scope="bad")
+    began = time.monotonic()
+    done = scene.apply(1)
+    assert time.monotonic() - began < 6
+    assert all(word in done.stdout for word in words), done.stdout
+    assert "put-secret" in done.stdout
+    assert "failed" in done.stdout
+    if not isinstance(reaction, _ENDS_ALL):
+        assert scene.holds("good", "first")
+    assert not scene.holds("bad", "first")
+    scene.apply(0)
+    assert scene.holds("bad", "first")
+    assert scene.holds("good", "first")
+
+
+@pytest.mark.parametrize("operation", ["list", "get"])
+@pytest.mark.parametrize(("reaction", "words"), TROUBLES)
+def test_trouble_while_looking(reaction: Reaction, words: tuple[str, ...], operation: str, scene: Scene) -> None:
+    """What could not be looked at is not written to: nobody knows what is there."""
+    scene.apply(0)
+    scene.wish("second")
+    scene.faults.add(operation, reaction, scope="bad")
+    scene.server.traffic()
+    if operation == "get" and reaction is _DENIED:
+        # That is how the platform says that a value is not for us: not a failure, see below.
+        scene.apply(0)
+        return
+    if operation == "get" and reaction == Say.error(404, "RESOURCE_DOES_NOT_EXIST"):
+        # Deleted since it was listed: put again. It is there all the same, and cannot be read back.
+        scene.apply(1)
+        return
+    done = scene.apply(1)
+    assert all(word in done.stdout for word in words), done.stdout
+    assert {call.scope for call in scene.server.writes()} <= {"good"}
+    if not isinstance(reaction, _ENDS_ALL):
+        assert scene.holds("good", "second")
+    assert scene.holds("bad", "first")
+    scene.apply(0)
+    assert scene.holds("bad", "second")
+
+
+@pytest.mark.parametrize("operation", ["scopes/list", ME])
+@pytest.mark.parametrize(("reaction", "words"), TROUBLES)
+def test_trouble_with_the_first_questions(
+    reaction: Reaction, words: tuple[str, ...], operation: str, scene: Scene
+) -> None:
+    """Without knowing who we are and what is there nothing is planned, and nothing is written."""
+    scene.faults.add(operation, reaction)
+    scene.server.traffic()
+    done = scene.apply(1)
+    asked = "listing the scopes: " if operation == "scopes/list" else "who we are: "
+    assert asked in done.stdout
+    assert isinstance(reaction, Break) or any(word in done.stdout for word in ("names nobody", *words[:1]))
+    assert "no changes" not in done.stdout
+    assert scene.server.writes() == []
+
+
+@pytest.mark.parametrize("operation", ["scopes/list", ME, "list", "get", "acls/list"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Say(body=b"null"), id="null"),
+        pytest.param(Say(body=b""), id="empty"),
+        pytest.param(Say(status=204, body=b""), id="no-content"),
+    ],
+)
+def test_nothing_is_no_empty_listing(answer: Say, operation: str, scene: Scene) -> None:
+    """The SDK would take it for one: every key would look absent, and every grant."""
+    scene.apply(0)
+    scene.wish("second", acls=["<READ users>"])
+    scene.faults.add(operation, answer, scope=None if operation in {"scopes/list", ME} else "bad")
+    scene.server.traffic()
+    assert "is empty" in scene.apply(1).stdout
+    assert {call.scope for call in scene.server.writes()} <= {"good"}
+    assert scene.holds("bad", "first")
+
+
+@pytest.mark.parametrize("operation", ["scopes/create", "acls/put", "acls/list"])
+@pytest.mark.parametrize(
+    "reaction",
+    [
+        pytest.param(_DENIED, id="403"),
+        pytest.param(Say.error(500, "INTERNAL_ERROR"), id="500"),
+        pytest.param(Say.page(200), id="page"),
+    ],
+)
+def test_trouble_with_scopes_and_grants(reaction: Reaction, operation: str, scene: Scene) -> None:
+    """Where the scope is not there nothing is tried in it; a grant that fails does not hide the values."""
+    scene.wish("first", acls=["<READ users>"])
+    scene.faults.add(operation, reaction, scope="bad")
+    done = scene.apply(1)
+    if operation == "scopes/create":
+        assert "the scope could not be created" in done.stdout
+        assert scene.server.scopes() == ["good"]
+    else:
+        assert scene.holds("bad", "first")
+    assert scene.holds("good", "first")
+    assert scene.server.grants("good")["users"] == "READ"
+    scene.apply(0)
+    assert scene.server.grants("bad")["users"] == "READ"
+
+
+def test_token_that_is_not_accepted(scene: Scene) -> None:
+    """401 from the first question on: what to set is said, nothing is written."""
+    done = scene.run("apply", "prod", env={"DATABRICKS_TOKEN": "nobodys"}).expect(1)
+    assert "403" in done.stdout
+    scene.faults.add(None, Say.error(401, "UNAUTHENTICATED"))
+    done = scene.apply(1)
+    assert "UNAUTHENTICATED (401)" in done.stdout
+    assert "DATABRICKS_TOKEN" in done.stdout
+    scene.faults.clear()
+    scene.server.traffic()
+    done = scene.run("apply", "prod", env={"DATABRICKS_TOKEN": ""}).expect(1)
+    assert "no usable credential" in done.stdout
+    assert scene.server.writes() == []
+
+
+def test_token_that_ends_in_the_middle(scene: Scene) -> None:
+    """After a 401 what has not begun is given up and said to be so; the next run finishes."""
+    scene.faults.add("put", Say.error(401, "UNAUTHENTICATED"))
+    done = scene.apply(1, "--concurrency=1")
+    assert "UNAUTHENTICATED (401)" in done.stdout
+    assert "skipped" in done.stdout
+    assert "not tried" in done.stdout
+    scene.faults.clear()
+    scene.apply(0)
+    assert scene.holds("bad", "first")
+
+
+def test_key_vault_scope_is_refused_alone(scene: Scene) -> None:
+    """Exit 6: its values are managed elsewhere; the other scope is reconciled."""
+    metadata = {"resource_id": "/subscriptions/x", "dns_name": "https://x.vault.azure.net/"}
+    answer = scene.server.call(
+        "POST",
+        "scopes/create",
+        scope="BAD",
+        scope_backend_type="AZURE_KEYVAULT",
+        backend_azure_keyvault=metadata,
+        initial_manage_principal="users",
+    )
+    assert answer.status == 200, answer.text
+    done = scene.apply(6)
+    assert "backed by AZURE_KEYVAULT" in done.stdout
+    assert "manage its values in the vault" in done.stdout
+    assert scene.holds("good", "first")
+    assert {call.scope for call in scene.server.writes()} == {"good"}
+    scene.run("plan", "prod").expect(6)
+
+
+def test_unknown_principal(scene: Scene) -> None:
+    """The grant fails and is named; the values, and the other grants, are there."""
+    scene.wish("first", acls=["<READ users>", "<READ nobody@example.com>"])
+    done = scene.apply(1, "-o", "json")
+    failed = [change for change in done.target["changes"] if change["result"] == "failed"]
+    assert [(change["action"], change["principal"]) for change in failed] == [
+        ("put-acl", "nobody@example.com"),
+        ("put-acl", "nobody@example.com"),
+    ]
+    assert all("INVALID_PARAMETER_VALUE (400)" in change["error"] for change in failed)
+    assert scene.holds("bad", "first")
+    assert scene.server.grants("good")["users"] == "READ"
+
+
+def test_scope_that_is_full(repo: SecretsRepo) -> None:
+    """What fits is put, what does not is named with the limits."""
+    with _scene(repo, rules=Rules(max_keys_per_scope=2)) as scene:
+        scene.server.create_scope("bad")
+        scene.server.put("bad", "stranger", b"x")
+        done = scene.apply(1)
+        assert "RESOURCE_LIMIT_EXCEEDED (400)" in done.stdout
+        assert "1,000 secrets" in done.stdout
+        assert scene.server.value("bad", "stranger") == b"x"
+        assert len(scene.server.keys("bad")) == 2
+        assert scene.holds("good", "first")
+
+
+def test_workspace_that_is_full(repo: SecretsRepo) -> None:
+    """The second scope is refused; the first one is filled."""
+    with _scene(repo, rules=Rules(max_scopes=1)) as scene:
+        done = scene.apply(1)
+        assert "RESOURCE_LIMIT_EXCEEDED (400)" in done.stdout
+        assert "1,000 scopes" in done.stdout
+        assert "the scope could not be created" in done.stdout
+        assert len(scene.server.scopes()) == 1
+
+
+def test_values_that_cannot_be_read(repo: SecretsRepo) -> None:
+    """They are put, each time, and the report says why."""
+    with _scene(repo, rules=Rules(values_outside_notebooks=False)) as scene:
+        scene.apply(0)
+        done = scene.apply(0, "-o", "json")
+        assert {change["reason"] for change in done.target["changes"]} == {"unverifiable"}
+        assert {change["result"] for change in done.target["changes"]} == {"done"}
+        findings = done.target["findings"]
+        assert {finding["kind"] for finding in findings} == {"unverifiable-value"}
+        assert {finding["key"] for finding in findings} == {"a", "b"}
+        assert all("BAD_REQUEST (400)" in finding["detail"] for finding in findings)
+        assert "unverifiable-value" in scene.apply(0).stdout
+
+
+@pytest.mark.parametrize(
+    "reaction",
+    [
+        pytest.param(Say.error(429, "REQUEST_LIMIT_EXCEEDED", Retry_After="1"), id="429"),
+        pytest.param(Say.error(503, "TEMPORARILY_UNAVAILABLE", Retry_After="1"), id="503"),
+        pytest.param(Break(), id="connection-breaks"),
+    ],
+)
+def test_trouble_that_passes_is_not_even_mentioned(reaction: Reaction, scene: Scene) -> None:
+    """One refusal, then all is well: exit 0, after the pause that the workspace asked for."""
+    scene.faults.add("put", reaction, scope="bad", key="a", times=1)
+    began = time.monotonic()
+    done = scene.apply(0, timeout_s=20)
+    assert isinstance(reaction, Break) or time.monotonic() - began > 0.9
+    assert "failed" not in done.stdout
+    assert scene.holds("bad", "first")
+
+
+@pytest.mark.parametrize(
+    ("operation", "reaction"),
+    [
+        pytest.param("put", Break(), id="put-breaks"),
+        pytest.param("scopes/create", Break(), id="create-breaks"),
+        pytest.param("scopes/create", Say.error(503, "TEMPORARILY_UNAVAILABLE"), id="create-503"),
+    ],
+)
+def test_answer_that_is_lost_after_the_effect(reaction: Reaction, operation: str, scene: Scene) -> None:
+    """The request is repeated; that it has been carried out before is no failure."""
+    scene.faults.add(operation, reaction, scope="bad", after=True, times=1)
+    scene.apply(0, timeout_s=20)
+    assert scene.holds("bad", "first")
+
+
+def test_answers_that_are_lost_for_good_after_the_effect(scene: Scene) -> None:
+    """The put counts as failed, as nobody knows; the next run sees that there is nothing left to do."""
+    scene.faults.add("put", Say.error(500, "INTERNAL_ERROR"), scope="bad", after=True)
+    scene.apply(1)
+    assert scene.holds("bad", "first")
+    assert "no changes" in scene.apply(0).stdout
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param(StoreInstead(b"something else"), id="another-value"),
+        pytest.param(StoreInstead(b"first a\n"), id="a-line-feed-more"),
+        pytest.param(StoreInstead(b""), id="nothing"),
+        pytest.param(Say(), id="no-effect"),
+    ],
+)
+def test_workspace_that_lies_about_a_put(lie: Reaction, scene: Scene) -> None:
+    """An answer of 200 is what the workspace says; what it holds is read back, and differs: failed."""
+    scene.faults.add("put", lie, scope="bad", key="a")
+    done = scene.apply(1, "-o", "json")
+    (failed,) = (change for change in done.target["changes"] if change["result"] == "failed")
+    assert (failed["scope"], failed["key"]) == ("bad", "a")
+    assert "holds something else" in failed["error"]
+    assert done.target["status"] == "failed"
+    assert scene.holds("good", "first")
+
+
+def test_workspace_that_lies_about_a_delete(scene: Scene) -> None:
+    """What should be gone and is not is a failure, too."""
+    scene.server.create_scope("bad")
+    scene.server.put("bad", "stranger", b"x")
+    scene.repo.scope_file("prod/app.yaml", {scene.server.host_key: {"bad": {"a": "x"}}}, prune="all")
+    scene.faults.add("delete", Say(), scope="bad")
+    done = scene.apply(1)
+    assert "delete-secret" in done.stdout
+    assert "holds something else" in done.stdout
+    assert scene.server.keys("bad") == ["a", "stranger"]
+
+
+def test_workspace_that_answers_about_another_key(scene: Scene) -> None:
+    """Taken at its word, a value would be compared with that of another key."""
+    scene.apply(0)
+    answer = b'{"key": "other", "value": "Zmlyc3QgYQ=="}'
+    scene.faults.add("get", Say(body=answer), scope="bad")
+    assert "about another key" in scene.apply(1).stdout
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"key": "a", "value": "%%%"}', id="not-base64"),
+        pytest.param(b'{"key": "a", "value": "QQ"}', id="no-padding"),
+        pytest.param(b'{"key": "a", "value": 5}', id="number"),
+        pytest.param(b'{"key": "a"}', id="nothing"),
+        pytest.param(b'{"key": null, "value": null}', id="null"),
+        pytest.param(b'{"key": "a", "value": ["QQ=="]}', id="list"),
+    ],
+)
+def test_value_that_is_none(body: bytes, scene: Scene) -> None:
+    """Neither absent nor different: unknown, so that nothing is written to the scope."""
+    scene.apply(0)
+    scene.wish("second")
+    scene.faults.add("get", Say(body=body), scope="bad", key="a")
+    scene.apply(1)
+    assert scene.holds("bad", "first")
+    assert scene.holds("good", "second")
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        pytest.param("list", b'{"secrets": {"a": 1}}', id="mapping-for-list"),
+        pytest.param("list", b'{"secrets": null}', id="null-for-list"),
+        pytest.param("list", b'{"secrets": [1]}', id="number-for-secret"),
+        pytest.param("list", b'{"secrets": [{"key": "a"}]}', id="no-time"),
+        pytest.param("list", b'{"secrets": [{"key": 5, "last_updated_timestamp": 1}]}', id="number-for-key"),
+        pytest.param("list", b'{"elsewhere": []}', id="other-field"),
+        pytest.param("acls/list", b'{"items": [{"principal": "x", "permission": "OWN"}]}', id="new-permission"),
+        pytest.param("acls/list", b'{"items": [{"permission": "READ"}]}', id="nobody"),
+        pytest.param("acls/list", b'{"items": "users"}', id="text-for-grants"),
+    ],
+)
+def test_listing_that_is_none(operation: str, body: bytes, scene: Scene) -> None:
+    """Half a listing would make keys look absent, and grants, too."""
+    scene.apply(0)
+    scene.wish("second", acls=["<READ users>"])
+    scene.faults.add(operation, Say(body=body), scope="bad")
+    done = scene.apply(1)
+    assert "scope bad: " in done.stdout
+    assert scene.holds("bad", "first")
+    assert scene.holds("good", "second")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("operation", ["put", "list", ME, "/.well-known/databricks-config"])
+def test_redirect_is_not_followed(status: int, operation: str, scene: Scene) -> None:
+    """Neither the value nor the token goes to whoever the answer names, at whatever step it comes."""
+    with HostileServer.saying(Answer()) as elsewhere:
+        scene.faults.add(operation, Say(status=status, headers={"location": f"{elsewhere.url}/api/2.0/secrets/put"}))
+        if operation == "list":
+            scene.server.create_scope("bad")
+        done = scene.run("apply", "prod", "--timeout=1")
+        assert elsewhere.seen == []
+        if operation == "/.well-known/databricks-config":
+            return  # older workspaces do not have it, so its answer decides nothing
+        assert done.exit_code == 1
+        assert "a redirect, which is never followed" in done.stdout
+
+
+@pytest.mark.parametrize("header", ["Set-Cookie", "WWW-Authenticate", "Refresh", "Link", "Location", "Alt-Svc"])
+def test_headers_lead_nowhere(header: str, scene: Scene) -> None:
+    """Nothing but the API's answer counts."""
+    with HostileServer.saying(Answer()) as elsewhere:
+        scene.faults.add("put", Say(headers={header: f"0; url={elsewhere.url}"}), after=True)
+        with watched() as deeds:
+            scene.apply(0)
+        port = elsewhere.url.rpartition(":")[2]
+        assert not any(port in contact for contact in deeds.contacts)
+
+
+# A workspace that is not there at all.
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _nobody() -> Iterator[str]:
+    """A port at which nobody listens."""
+    yield f"http://127.0.0.1:{_free_port()}"
+
+
+@contextmanager
+def _silence() -> Iterator[str]:
+    """A server that accepts and never answers."""
+    with HostileServer.saying(NeverAnswers(), path="/.well-known/databricks-config") as server:
+        yield server.url
+
+
+@contextmanager
+def _deaf() -> Iterator[str]:
+    """A socket whose connections nobody takes: the system accepts them, and there it ends."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def _dripping() -> Iterator[str]:
+    """A server whose answer never ends: each byte comes within any timeout of a socket."""
+    with HostileServer(lambda _: Answer(body=b"{" + b" " * 10_000, drip_s=0.05)) as server:
+        yield server.url
+
+
+@contextmanager
+def _another_language() -> Iterator[str]:
+    """A server that does not speak HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+        ended = threading.Event()
+
+        def greet() -> None:
+            while not ended.is_set():
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with connection:
+                    connection.sendall(b"SSH-2.0-OpenSSH_9.9\r\n" * 3)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "words"),
+    [
+        pytest.param("plan", _nobody, "cannot be connected to", id="plan-nobody-listens"),
+        pytest.param("apply", _nobody, "cannot be connected to", id="apply-nobody-listens"),
+        pytest.param("list", _nobody, "cannot be connected to", id="list-nobody-listens"),
+        pytest.param("get", _nobody, "cannot be connected to", id="get-nobody-listens"),
+        pytest.param("apply", _silence, "does not answer", id="apply-silence"),
+        pytest.param("get", _silence, "does not answer", id="get-silence"),
+        pytest.param("apply", _deaf, "does not answer", id="apply-deaf"),
+        pytest.param("list", _dripping, "does not answer", id="list-dripping"),
+        pytest.param("plan", _dripping, "does not answer", id="plan-dripping"),
+        pytest.param("plan", _another_language, "", id="plan-not-http"),
+    ],
+)
+def test_workspace_that_is_not_there(
+    place: Callable[[], Iterator[str]], words: str, command: str, repo: SecretsRepo, run: Cli
+) -> None:
+    """Every command gives up by ``--timeout``, says so, and how to go on."""
+    with place() as url:  # type: ignore[attr-defined]  # a context manager, as decorated
+        repo.targets({"prod": {"workspace": {"host": url}}})
+        repo.scope_file("prod/app.yaml", {url.removeprefix("http://").replace(":", "_"): {"app": {"key": "x"}}})
+        arguments = ("get", "prod/app", "key") if command == "get" else (command, "prod")
+        began = time.monotonic()
+        done = run(*arguments, "--timeout=0.5", env={"DATABRICKS_TOKEN": "x"}).expect(1)
+        took_s = time.monotonic() - began
+    said = done.stdout + done.stderr
+    assert took_s < 2.5
+    assert words in said
+    assert url.removeprefix("http://") in said
+    assert "--timeout" in said
+    assert "Traceback" not in said
+
+
+def test_target_that_is_not_there_does_not_stop_the_others(scene: Scene) -> None:
+    """Exit 1 for the one, and the other one is reconciled."""
+    gone = f"127.0.0.1_{_free_port()}"
+    scene.repo.targets(
+        {"gone": {"workspace": {"host": f"http://{gone.replace('_', ':')}"}}, "prod": scene.server.fields}
+    )
+    scene.repo.scope_file("gone/app.yaml", {gone: {"app": {"key": "x"}}})
+    done = scene.run("apply", "--all", "--timeout=1", "-o", "json").expect(1)
+    assert {target["target"]: target["status"] for target in done.json["targets"]} == {
+        "gone": "failed",
+        "prod": "applied",
+    }
+    assert scene.holds("good", "first")
+
+
+def test_workspace_that_stops_answering_costs_one_timeout(scene: Scene) -> None:
+    """Not one for each of a hundred values: what has not begun is given up, and named."""
+    scene.repo.scope_file(
+        "prod/app.yaml", {scene.server.host_key: {"bad": {f"key-{number}": "x" for number in range(100)}}}
+    )
+    scene.faults.add("put", Hang())
+    began = time.monotonic()
+    done = scene.apply(1, "--concurrency=4")
+    assert time.monotonic() - began < 5
+    assert "not tried, as the workspace does not answer" in done.stdout
+
+
+def test_names_from_a_hostile_workspace_cannot_fake_a_line(scene: Scene) -> None:
+    """Whatever it calls keys, people and itself: shown as escapes, in every form of the report."""
+    evil = "\\u001b[2J\\nprod  no changes\\r\\u202e::error::"
+    scene.apply(0)
+    scene.faults.add(ME, Say(body=f'{{"userName": "admin{evil}"}}'.encode()))
+    secrets = f'{{"secrets": [{{"key": "{evil}", "last_updated_timestamp": 1}}]}}'
+    scene.faults.add("list", Say(body=secrets.encode()), scope="bad")
+    for form in ("text", "markdown", "json"):
+        done = scene.run("plan", "prod", "-o", form).expect()
+        assert "unmanaged-key" in done.stdout
+        assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
+        assert not any(line.startswith(("prod  no changes", "::")) for line in done.stdout.splitlines())
+    listed = scene.run("list", "prod").expect()
+    assert all(char.isprintable() or char == "\n" for char in listed.stdout)
