@@ -9,6 +9,7 @@ from functools import cached_property
 from reconciler import git, policy
 from reconciler.errors import InvalidInput, UsageError
 from reconciler.policy import Policy, Sources, Target
+from reconciler.policy.findings import did_you_mean
 from reconciler.session import Chosen, Settings, local_problem
 
 
@@ -102,8 +103,10 @@ class Files:
         if rules.targets.problems:
             raise InvalidInput(rules.targets.problems)
         if (target := rules.targets.named(name)) is None:
-            known = ", ".join(target.name for target in rules.targets.targets)
-            raise UsageError(f"unknown target {name!r}", advice=f"known: {known}")
+            known = [target.name for target in rules.targets.targets]
+            raise UsageError(
+                f"unknown target {name!r}", advice=did_you_mean(name, known) or f"known: {', '.join(known)}"
+            )
         return target
 
 

@@ -4,27 +4,17 @@ Each command builds `Settings`, calls one function of `reconcile`, and prints on
 stderr the talk. Rooms are imported by the commands that need them, so that ``--help`` starts at once.
 """
 
-import contextlib
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
-from reconciler import __version__
-from reconciler.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_INVALID_INPUT,
-    EXIT_PENDING,
-    EXIT_WORKSPACE,
-    InputError,
-    ReconcilerError,
-    Refused,
-    UsageError,
-)
+from reconciler import __version__, terminal
+from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_PENDING, EXIT_WORKSPACE, ReconcilerError
 
 
 if TYPE_CHECKING:
@@ -76,59 +66,13 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ReconcilerError as error:
-            raise _Failure(_lines_of(error), error.exit_code) from None
+            raise _Failure(terminal.lines_of(error), error.exit_code) from None
         except KeyboardInterrupt:
             raise _Failure(("interrupted; run again to finish what was begun",), EXIT_INTERRUPTED) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001  # a bug must not print values: messages may quote them
-            raise _Failure(_crash_lines(error), EXIT_WORKSPACE) from None
-
-
-def _lines_of(error: ReconcilerError) -> tuple[str, ...]:
-    if isinstance(error, InputError):
-        found = len(error.problems)
-        return (*map(str, error.problems), f"error: {found} problem{'s' if found > 1 else ''}; nothing was written")
-    return (f"error: {error}", *((f"  {error.advice}",) if error.advice else ()))
-
-
-def _crash_lines(error: Exception) -> tuple[str, ...]:
-    """Return where a bug showed, without the message and the source lines of the traceback."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)[-5:]
-    places = (f"  at {Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
-    return (
-        f"error: internal error, {type(error).__name__}; this is a bug of the reconciler",
-        *places,
-        "  please report it with the lines above: they hold no value",
-    )
-
-
-class _Terminal:
-    """An `Observer` that writes to stderr."""
-
-    def __init__(self, *, verbose: bool) -> None:
-        self._verbose = verbose
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        from reconciler.report import escape_text
-
-        click.echo(escape_text(text), err=True)
-
-    @property
-    def detail(self) -> Callable[[str], None] | None:
-        """What prints a line under ``-v``."""
-        return self.say if self._verbose else None
-
-    @contextlib.contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Draw a bar, on a terminal and when it takes a while."""
-        from reconciler.report import ProgressBar
-
-        with ProgressBar(what, total=total) as bar:
-            yield bar.advance
+            raise _Failure(terminal.crash_lines(error), EXIT_WORKSPACE) from None
 
 
 class _Context:
@@ -136,7 +80,7 @@ class _Context:
 
     def __init__(self, root: Path, *, verbose: bool) -> None:
         self.root = root
-        self.observer = _Terminal(verbose=verbose)
+        self.observer = terminal.Terminal(verbose=verbose)
 
     def settings(self, selectors: tuple[str, ...] = (), **options: Any) -> "Settings":  # noqa: ANN401  # passed on
         """Return the settings of a run in these surroundings."""
@@ -206,58 +150,6 @@ _showing = click.option(
 )
 
 
-def _colored(stream: TextIO) -> bool:
-    """Tell whether ``stream`` gets colours: a terminal, and no NO_COLOR (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _rendered(report: "RunReport", form: str, stream: TextIO) -> str:
-    from reconciler.report import Format, render
-
-    width = shutil.get_terminal_size().columns if stream.isatty() else None
-    return render(report, Format(form), color=_colored(stream), width=width)
-
-
-def _print_report(report: "RunReport", form: str, output_file: Path | None) -> None:
-    """Print the report; with ``output_file`` write it there, and print the text one."""
-    if output_file is None:
-        click.echo(_rendered(report, form, sys.stdout), nl=False)
-        return
-    from reconciler.report import Format, render
-
-    try:
-        output_file.write_text(render(report, Format(form)), encoding="utf-8")
-    except OSError as error:
-        click.echo(_rendered(report, "text", sys.stdout), nl=False)
-        reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
-    click.echo(_rendered(report, "text", sys.stdout), nl=False)
-
-
-@contextlib.contextmanager
-def _reported_failure(settings: "Settings", form: str, output_file: Path | None) -> Iterator[None]:
-    """Give programs a document, too, when the run ends before it began; people get the lines on stderr."""
-    try:
-        yield
-    except (InputError, Refused) as error:
-        if form != "text" or output_file is not None:
-            from reconciler.reconcile import failed_report
-
-            _print_report(failed_report(settings, error), form, output_file)
-        raise
-
-
-def _for_terminal(raw: bytes) -> bytes:
-    """Return ``raw`` fit for a terminal: a value with control characters could take it over."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if not all(char.isprintable() or char in "\n\t" for char in text):
-        raise UsageError("the value is not printable text", advice="send it to a file or a program: … > FILE")
-    return raw if raw.endswith(b"\n") else raw + b"\n"
-
-
 def _leave(exit_code: int) -> None:
     click.get_current_context().exit(exit_code)
 
@@ -309,10 +201,10 @@ def plan(
     from reconciler.reconcile import plan_run
 
     settings = context.settings(selectors, **options)
-    with _reported_failure(settings, form, output_file):
+    with terminal.reported_failure(settings, form, output_file):
         report = plan_run(settings, context.observer)
     pending = detailed_exitcode and any(target.plan for target in report.targets)
-    _print_report(report, form, output_file)
+    terminal.print_report(report, form, output_file)
     _leave(report.exit_code or (EXIT_PENDING if pending else 0))
 
 
@@ -340,23 +232,16 @@ def apply(
 
     def confirm(planned: "RunReport") -> bool:
         nonlocal declined
-        if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            return True
-        click.echo(_rendered(planned, "text", sys.stderr), nl=False, err=True)
-        try:
-            declined = not click.confirm("Apply these changes?", err=True)
-        except click.Abort:  # Ctrl-C and Ctrl-D are a no, too
-            click.echo(err=True)
-            declined = True
+        declined = not (yes or terminal.ask(planned))
         return not declined
 
     settings = context.settings(selectors, **options)
-    with _reported_failure(settings, form, output_file):
+    with terminal.reported_failure(settings, form, output_file):
         report = apply_run(settings, context.observer, confirm)
     if declined and form == "text" and output_file is None and sys.stdout.isatty():
         click.echo("nothing was written", err=True)  # the plan stands above the question
     else:
-        _print_report(report, form, output_file)
+        terminal.print_report(report, form, output_file)
     _leave(report.exit_code)
 
 
@@ -384,10 +269,11 @@ def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
     from reconciler.reconcile import validate as run
 
     problems, files = run(context.settings(), paths)
-    if form == "json":
-        click.echo(report.render_problems_json(problems, files=files), nl=False)
-    else:
-        click.echo(report.render_problems(problems, files=files, color=_colored(sys.stdout)), nl=False)
+    terminal.show(
+        form,
+        text=partial(report.render_problems, problems, files=files),
+        json=partial(report.render_problems_json, problems, files=files),
+    )
     _leave(EXIT_INVALID_INPUT if problems else 0)
 
 
@@ -406,10 +292,7 @@ def targets(context: _Context, /, form: str) -> None:
     from reconciler.reconcile import targets as run
 
     rows = run(context.settings())
-    json = form == "json"
-    click.echo(
-        report.render_targets_json(rows) if json else report.render_targets(rows, color=_colored(sys.stdout)), nl=False
-    )
+    terminal.show(form, text=partial(report.render_targets, rows), json=partial(report.render_targets_json, rows))
 
 
 @cli.command(name="list")
@@ -432,11 +315,7 @@ def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options
     from reconciler.reconcile import listing as run
 
     found = run(context.settings(selectors, **options), context.observer)
-    json = form == "json"
-    click.echo(
-        report.render_listing_json(found) if json else report.render_listing(found, color=_colored(sys.stdout)),
-        nl=False,
-    )
+    terminal.show(form, text=partial(report.render_listing, found), json=partial(report.render_listing_json, found))
     _leave(0 if all(listing.complete for listing in found) else EXIT_WORKSPACE)
 
 
@@ -459,7 +338,7 @@ def get(context: _Context, /, selector: str, key: str, **options: Any) -> None: 
 
     raw = run(context.settings(**options), context.observer, selector=selector, key=key).reveal()
     if sys.stdout.isatty():
-        raw = _for_terminal(raw)
+        raw = terminal.fit_for_terminal(raw)
     click.echo(raw, nl=False)
 
 

@@ -17,19 +17,20 @@ from reconciler.report.wording import (
 )
 
 
-def render_text(report: RunReport, *, color: bool, width: int | None = None) -> str:
+def render_text(report: RunReport, *, color: bool, width: int | None = None, asking: bool = False) -> str:
     """Return the report for people.
 
     Args:
         report: What to tell.
         color: Use ANSI colours.
         width: Columns of the terminal, to wrap sentences; None leaves each on one line. Names are never cut.
+        asking: A question follows, so that there is no need to say what to do next.
     """
     lines = [line for target in report.targets for line in (*_target(target, width=width), Line())]
-    if any(target.status is Status.PENDING for target in report.targets):
+    if not asking and any(target.status is Status.PENDING for target in report.targets):
         lines += sentence(f"digest: {report.digest}", tone=Tone.QUIET)
     lines += sentence(total(report), tone=Tone.TITLE, width=width)
-    step = next_step(report)
+    step = None if asking else next_step(report)
     if step is not None:
         lines += sentence(f"next: {step}", width=width)
     return paint(lines, color=color)

@@ -1,0 +1,148 @@
+"""What people and programs get to see: reports on stdout, talk on stderr, and the one question.
+
+In: what there is to tell. Out: text on the streams of the process. Used by `cli` alone. Names from git and from a
+workspace are made harmless before they reach a terminal.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from reconciler.errors import InputError, ReconcilerError, Refused, UsageError
+
+
+if TYPE_CHECKING:
+    from reconciler.report import RunReport
+    from reconciler.session import Settings
+
+
+class Terminal:
+    """An `Observer` that writes to stderr."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        from reconciler.report import escape_text
+
+        click.echo(escape_text(text), err=True)
+
+    @property
+    def detail(self) -> Callable[[str], None] | None:
+        """What prints a line under ``-v``."""
+        return self.say if self._verbose else None
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Draw a bar, on a terminal and when it takes a while."""
+        from reconciler.report import ProgressBar
+
+        with ProgressBar(what, total=total) as bar:
+            yield bar.advance
+
+
+def lines_of(error: ReconcilerError) -> tuple[str, ...]:
+    """Return what to print for an error that ends the command."""
+    if isinstance(error, InputError):
+        found = len(error.problems)
+        return (*map(str, error.problems), f"error: {found} problem{'s' if found > 1 else ''}; nothing was written")
+    return (f"error: {error}", *((f"  {error.advice}",) if error.advice else ()))
+
+
+def crash_lines(error: Exception) -> tuple[str, ...]:
+    """Return where a bug showed, without the message and the source lines of the traceback."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    places = (f"  at {Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
+    return (
+        f"error: internal error, {type(error).__name__}; this is a bug of the reconciler",
+        *places,
+        "  please report it with the lines above: they hold no value",
+    )
+
+
+def colored(stream: TextIO) -> bool:
+    """Tell whether ``stream`` gets colours: a terminal, and no NO_COLOR (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def show(form: str, *, text: Callable[..., str], json: Callable[[], str]) -> None:
+    """Print what a command found.
+
+    Args:
+        form: ``text`` or ``json``.
+        text: Renders it for people, given ``color``.
+        json: Renders it for programs.
+    """
+    click.echo(json() if form == "json" else text(color=colored(sys.stdout)), nl=False)
+
+
+def rendered(report: "RunReport", form: str, stream: TextIO) -> str:
+    """Return ``report`` as ``stream`` can show it."""
+    from reconciler.report import Format, render
+
+    width = shutil.get_terminal_size().columns if stream.isatty() else None
+    return render(report, Format(form), color=colored(stream), width=width)
+
+
+def print_report(report: "RunReport", form: str, output_file: Path | None) -> None:
+    """Print the report; with ``output_file`` write it there, and print the text one."""
+    if output_file is None:
+        click.echo(rendered(report, form, sys.stdout), nl=False)
+        return
+    from reconciler.report import Format, render
+
+    try:
+        output_file.write_text(render(report, Format(form)), encoding="utf-8")
+    except OSError as error:
+        click.echo(rendered(report, "text", sys.stdout), nl=False)
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+        raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
+    click.echo(rendered(report, "text", sys.stdout), nl=False)
+
+
+@contextlib.contextmanager
+def reported_failure(settings: "Settings", form: str, output_file: Path | None) -> Iterator[None]:
+    """Give programs a document, too, when the run ends before it began; people get the lines on stderr."""
+    try:
+        yield
+    except (InputError, Refused) as error:
+        if form != "text" or output_file is not None:
+            from reconciler.reconcile import failed_report
+
+            print_report(failed_report(settings, error), form, output_file)
+        raise
+
+
+def ask(planned: "RunReport") -> bool:
+    """Show a plan and ask whether to carry it out. True without asking where nobody could answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    from reconciler.report import render_text
+
+    width = shutil.get_terminal_size().columns
+    click.echo(render_text(planned, color=colored(sys.stderr), width=width, asking=True), nl=False, err=True)
+    try:
+        return click.confirm("Apply these changes?", err=True)
+    except click.Abort:  # Ctrl-C and Ctrl-D are a no, too
+        click.echo(err=True)
+        return False
+
+
+def fit_for_terminal(raw: bytes) -> bytes:
+    """Return ``raw`` fit for a terminal: a value with control characters could take it over."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if not all(char.isprintable() or char in "\n\t" for char in text):
+        raise UsageError("the value is not printable text", advice="send it to a file or a program: … > FILE")
+    return raw if raw.endswith(b"\n") else raw + b"\n"
