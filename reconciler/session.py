@@ -33,7 +33,7 @@ from reconciler.model import FoldedName, Principal, fold
 from reconciler.plan import ChangeResult, DeleteSecret, Outcome, Plan, PutSecret
 from reconciler.policy import EmbeddedSettings, SelectedTarget, Sources, Target, WorkspaceSettings
 from reconciler.report.record import Status, TargetReport
-from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, look_into, take
+from reconciler.survey import Known, MissingScope, ScopeState, ScopeSurvey, UnknownScope, look_into, take
 from reconciler.workers import Workers
 from reconciler.workspace import Backend, RequestCount, ScopeInfo, Workspace
 
@@ -277,12 +277,19 @@ class Session:
         def show(text: str) -> None:
             # Masking a thousand values takes a second; a thousand failures say the same thing a thousand times.
             if (now := next(left)) > 0:
-                values = (key.value.reveal() for scope in self._desired.scopes for key in scope.keys.values())
-                tell(masked(text, values))
+                tell(masked(text, self._values()))
             elif now == 0:
                 tell("further answers are not shown")
 
         return show
+
+    def _values(self) -> Iterator[bytes]:
+        """Yield every value that the run knows: those in git, and those that the workspace held before."""
+        yield from (key.value.reveal() for scope in self._desired.scopes for key in scope.keys.values())
+        for state in self._states.values():
+            if isinstance(state, ScopeState):
+                known = (evidence for evidence in state.evidence.values() if isinstance(evidence, Known))
+                yield from (evidence.value.reveal() for evidence in known)
 
     def _unlock(self) -> None:
         identities = identities_for(self.target, self._chosen.sources, self._settings.environ, self._settings.home)

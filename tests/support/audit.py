@@ -37,11 +37,12 @@ class Deeds:
             command = arguments[1]
             self.programs.append(tuple(map(str, command)) if isinstance(command, list | tuple) else (str(command),))
         elif event in {"os.mkdir", "sqlite3.connect", "os.symlink", "os.link", "os.rename"}:
-            self.written.append(os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else "?")
+            path = arguments[0]
+            self.written.append(os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path))
         elif event == "open":
-            path, _, flags = arguments
-            if isinstance(path, str | bytes) and isinstance(flags, int) and flags & _WRITING:
-                self.written.append(os.fsdecode(path))
+            opened, _, flags = arguments
+            if isinstance(opened, str | bytes) and isinstance(flags, int) and flags & _WRITING:
+                self.written.append(os.fsdecode(opened))
 
 
 _watching: list[Deeds] = []
