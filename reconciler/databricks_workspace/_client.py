@@ -247,7 +247,7 @@ def _words_of(body: bytes) -> str:
     text = body.decode("utf-8", errors="replace")
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets by the thousand
         return text
     if not isinstance(said, dict) or "message" not in said:
         return text

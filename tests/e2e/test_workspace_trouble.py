@@ -3,64 +3,19 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from reconciler.emulator import Rules
-from tests.support.audit import watched
-from tests.support.cli import Cli, Result
-from tests.support.faults import Break, Faults, Hang, Reaction, Say, StoreInstead
-from tests.support.hostile_server import Answer, HostileServer
+from tests.support.faults import Break, Hang, Reaction, Say, StoreInstead
 from tests.support.secrets_repo import SecretsRepo
-from tests.support.workspace_server import WorkspaceServer
-
-
-ME = "/api/2.0/preview/scim/v2/Me"
-
-
-class Scene:
-    """A workspace with trouble in the scope ``bad``, and none in the scope ``good``."""
-
-    def __init__(self, repo: SecretsRepo, server: WorkspaceServer, faults: Faults) -> None:
-        self.repo = repo.targets({"prod": server.fields})
-        self.server = server
-        self.faults = faults
-        self.run = Cli(cwd=repo.root, env={"SOPS_AGE_KEY": repo.key.identity, **server.env})
-        self.wish("first")
-
-    def wish(self, value: str, *, acls: list[str] | None = None) -> None:
-        """Say what both scopes should hold."""
-        scopes = {name: {"a": f"{value} a", "b": f"{value} b"} for name in ("bad", "good")}
-        self.repo.scope_file("prod/app.yaml", {self.server.host_key: scopes}, acls=acls)
-
-    def apply(self, exit_code: int, *arguments: str, timeout_s: float = 1) -> Result:
-        """Apply, and make sure that there is a report and no traceback."""
-        done = self.run("-v", "apply", "prod", f"--timeout={timeout_s:g}", *arguments).expect(exit_code)
-        assert "Traceback" not in done.stdout + done.stderr
-        assert "internal error" not in done.stderr
-        return done
-
-    def holds(self, scope: str, value: str) -> bool:
-        """Tell whether a scope holds what `wish` said."""
-        self.faults.clear()
-        if scope not in self.server.scopes():
-            return False
-        found = {key: self.server.value(scope, key) for key in self.server.keys(scope)}
-        return found == {"a": f"{value} a".encode(), "b": f"{value} b".encode()}
-
-
-@contextmanager
-def _scene(repo: SecretsRepo, *, rules: Rules | None = None) -> Iterator[Scene]:
-    faults = Faults()
-    with WorkspaceServer(middleware=(faults,), rules=rules) as server:
-        yield Scene(repo, server, faults)
+from tests.support.trouble import ME, Scene, trouble_scene
 
 
 @pytest.fixture
 def scene(repo: SecretsRepo) -> Iterator[Scene]:
     """Provide a workspace that is well so far, and empty."""
-    with _scene(repo) as scene:
+    with trouble_scene(repo) as scene:
         yield scene
 
 
@@ -266,7 +221,7 @@ def test_unknown_principal(scene: Scene) -> None:
 
 def test_scope_that_is_full(repo: SecretsRepo) -> None:
     """What fits is put, what does not is named with the limits."""
-    with _scene(repo, rules=Rules(max_keys_per_scope=2)) as scene:
+    with trouble_scene(repo, rules=Rules(max_keys_per_scope=2)) as scene:
         scene.server.create_scope("bad")
         scene.server.put("bad", "stranger", b"x")
         done = scene.apply(1)
@@ -279,7 +234,7 @@ def test_scope_that_is_full(repo: SecretsRepo) -> None:
 
 def test_workspace_that_is_full(repo: SecretsRepo) -> None:
     """The second scope is refused; the first one is filled."""
-    with _scene(repo, rules=Rules(max_scopes=1)) as scene:
+    with trouble_scene(repo, rules=Rules(max_scopes=1)) as scene:
         done = scene.apply(1)
         assert "RESOURCE_LIMIT_EXCEEDED (400)" in done.stdout
         assert "1,000 scopes" in done.stdout
@@ -289,7 +244,7 @@ def test_workspace_that_is_full(repo: SecretsRepo) -> None:
 
 def test_values_that_cannot_be_read(repo: SecretsRepo) -> None:
     """They are put, each time, and the report says why."""
-    with _scene(repo, rules=Rules(values_outside_notebooks=False)) as scene:
+    with trouble_scene(repo, rules=Rules(values_outside_notebooks=False)) as scene:
         scene.apply(0)
         done = scene.apply(0, "-o", "json")
         assert {change["reason"] for change in done.target["changes"]} == {"unverifiable"}
@@ -374,87 +329,6 @@ def test_workspace_that_lies_about_a_delete(scene: Scene) -> None:
     assert scene.server.keys("bad") == ["a", "stranger"]
 
 
-def test_workspace_that_answers_about_another_key(scene: Scene) -> None:
-    """Taken at its word, a value would be compared with that of another key."""
-    scene.apply(0)
-    answer = b'{"key": "other", "value": "Zmlyc3QgYQ=="}'
-    scene.faults.add("get", Say(body=answer), scope="bad")
-    assert "about another key" in scene.apply(1).stdout
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(b'{"key": "a", "value": "%%%"}', id="not-base64"),
-        pytest.param(b'{"key": "a", "value": "QQ"}', id="no-padding"),
-        pytest.param(b'{"key": "a", "value": 5}', id="number"),
-        pytest.param(b'{"key": "a"}', id="nothing"),
-        pytest.param(b'{"key": null, "value": null}', id="null"),
-        pytest.param(b'{"key": "a", "value": ["QQ=="]}', id="list"),
-    ],
-)
-def test_value_that_is_none(body: bytes, scene: Scene) -> None:
-    """Neither absent nor different: unknown, so that nothing is written to the scope."""
-    scene.apply(0)
-    scene.wish("second")
-    scene.faults.add("get", Say(body=body), scope="bad", key="a")
-    scene.apply(1)
-    assert scene.holds("bad", "first")
-    assert scene.holds("good", "second")
-
-
-@pytest.mark.parametrize(
-    ("operation", "body"),
-    [
-        pytest.param("list", b'{"secrets": {"a": 1}}', id="mapping-for-list"),
-        pytest.param("list", b'{"secrets": null}', id="null-for-list"),
-        pytest.param("list", b'{"secrets": [1]}', id="number-for-secret"),
-        pytest.param("list", b'{"secrets": [{"key": "a"}]}', id="no-time"),
-        pytest.param("list", b'{"secrets": [{"key": 5, "last_updated_timestamp": 1}]}', id="number-for-key"),
-        pytest.param("list", b'{"elsewhere": []}', id="other-field"),
-        pytest.param("acls/list", b'{"items": [{"principal": "x", "permission": "OWN"}]}', id="new-permission"),
-        pytest.param("acls/list", b'{"items": [{"permission": "READ"}]}', id="nobody"),
-        pytest.param("acls/list", b'{"items": "users"}', id="text-for-grants"),
-    ],
-)
-def test_listing_that_is_none(operation: str, body: bytes, scene: Scene) -> None:
-    """Half a listing would make keys look absent, and grants, too."""
-    scene.apply(0)
-    scene.wish("second", acls=["<READ users>"])
-    scene.faults.add(operation, Say(body=body), scope="bad")
-    done = scene.apply(1)
-    assert "scope bad: " in done.stdout
-    assert scene.holds("bad", "first")
-    assert scene.holds("good", "second")
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("operation", ["put", "list", ME, "/.well-known/databricks-config"])
-def test_redirect_is_not_followed(status: int, operation: str, scene: Scene) -> None:
-    """Neither the value nor the token goes to whoever the answer names, at whatever step it comes."""
-    with HostileServer.saying(Answer()) as elsewhere:
-        scene.faults.add(operation, Say(status=status, headers={"location": f"{elsewhere.url}/api/2.0/secrets/put"}))
-        if operation == "list":
-            scene.server.create_scope("bad")
-        done = scene.run("apply", "prod", "--timeout=1")
-        assert elsewhere.seen == []
-        if operation == "/.well-known/databricks-config":
-            return  # older workspaces do not have it, so its answer decides nothing
-        assert done.exit_code == 1
-        assert "a redirect, which is never followed" in done.stdout
-
-
-@pytest.mark.parametrize("header", ["Set-Cookie", "WWW-Authenticate", "Refresh", "Link", "Location", "Alt-Svc"])
-def test_headers_lead_nowhere(header: str, scene: Scene) -> None:
-    """Nothing but the API's answer counts."""
-    with HostileServer.saying(Answer()) as elsewhere:
-        scene.faults.add("put", Say(headers={header: f"0; url={elsewhere.url}"}), after=True)
-        with watched() as deeds:
-            scene.apply(0)
-        port = elsewhere.url.rpartition(":")[2]
-        assert not any(port in contact for contact in deeds.contacts)
-
-
 def _port_of_nobody() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -486,19 +360,3 @@ def test_workspace_that_stops_answering_costs_one_timeout(scene: Scene) -> None:
     done = scene.apply(1, "--concurrency=4")
     assert time.monotonic() - began < 5
     assert "not tried, as the workspace does not answer" in done.stdout
-
-
-def test_names_from_a_hostile_workspace_cannot_fake_a_line(scene: Scene) -> None:
-    """Whatever it calls keys, people and itself: shown as escapes, in every form of the report."""
-    evil = "\\u001b[2J\\nprod  no changes\\r\\u202e::error::"
-    scene.apply(0)
-    scene.faults.add(ME, Say(body=f'{{"userName": "admin{evil}"}}'.encode()))
-    secrets = f'{{"secrets": [{{"key": "{evil}", "last_updated_timestamp": 1}}]}}'
-    scene.faults.add("list", Say(body=secrets.encode()), scope="bad")
-    for form in ("text", "markdown", "json"):
-        done = scene.run("plan", "prod", "-o", form).expect()
-        assert "unmanaged-key" in done.stdout
-        assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
-        assert not any(line.startswith(("prod  no changes", "::")) for line in done.stdout.splitlines())
-    listed = scene.run("list", "prod").expect()
-    assert all(char.isprintable() or char == "\n" for char in listed.stdout)
