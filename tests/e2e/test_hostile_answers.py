@@ -74,7 +74,6 @@ def _keys(*keys: object) -> Say:
         pytest.param("scopes/list", _json({"scopes": [{"name": "bad", "backend_type": 5}]}), id="backend-is-a-number"),
         pytest.param("scopes/list", _json({"scopes": [None]}), id="scope-is-null"),
         pytest.param("acls/list", _json({"items": [{"principal": "\udfff", "permission": "READ"}]}), id="grant"),
-        pytest.param("put", _raw(b"{}", 600), id="status-600"),
         pytest.param("put", _raw(b"{}", 418), id="status-418"),
         pytest.param("put", _raw(b'{"error_code":400,"message":5}', 400), id="code-is-a-number"),
         pytest.param("put", _raw(b'{"error_code":["x"],"message":{"a":1}}', 400), id="code-is-a-list"),
