@@ -15,7 +15,7 @@ from typing import Final, Protocol, Self, assert_never
 
 from reconciler import guard
 from reconciler.apply import Patience, apply, verified
-from reconciler.databricks_workspace import Connection, connect, masked, profile_problem
+from reconciler.databricks_workspace import Connection, connect, masked, preload, profile_problem
 from reconciler.desired import Desired, identities_for, unlock
 from reconciler.diff import Keep, diff, merge
 from reconciler.errors import (
@@ -259,6 +259,8 @@ class Session:
 
     def _open(self) -> Workspace:
         """Connect in this thread, which can be interrupted, and unlock in another: neither waits for the other."""
+        # First, as threads that only compute take turns: what unlocking can hide behind is the wait for an answer.
+        preload()
         with ThreadPoolExecutor(1, thread_name_prefix="unlock") as pool:
             unlocking = pool.submit(self._unlock)
             try:
