@@ -36,7 +36,7 @@ class Goal:
     def __str__(self) -> str:
         sign = ">=" if self.at_least else "<="
         verdict = "reached" if self.is_reached else "MISSED"
-        return f"{verdict:8} {self.what:44} {self.found:8.2f} {sign} {self.wanted:g} {self.unit}"
+        return f"{verdict:8} {self.what:44} {self.found:8.3f} {sign} {self.wanted:g} {self.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,15 +125,15 @@ class Bench:
         """Measure plan, first apply, no-op and rotation of one value, ``times`` times over."""
         repo = SecretsRepo(self._folder / f"repo-{keys}", sops=self._sops, key=self._key)
         repo.targets({"prod": {"workspace": {"host": self._server.url}}})
-        names = ("plan of all", "first apply", "no-op", "plan of nothing", "rotate one")
+        names = ("plan, all new", "first apply", "no-op", "plan, in sync", "rotate one")
         series = {name: Series(name, keys) for name in names}
         for turn in range(times):
             self._write(repo, keys, rotated=f"first value of turn {turn}")
-            self._note(series["plan of all"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
+            self._note(series["plan, all new"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
             apply = (*_TOOL, "-C", str(repo.root), "apply", "prod", "--yes")
             self._note(series["first apply"], apply)
             self._note(series["no-op"], apply)
-            self._note(series["plan of nothing"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
+            self._note(series["plan, in sync"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
             self._write(repo, keys, rotated=f"second value of turn {turn}")
             self._note(series["rotate one"], apply)
             self._delete_scope()
