@@ -45,6 +45,11 @@ class Deeds:
                 self.written.append(os.fsdecode(opened))
 
 
+_SWITCH_S: Final = 0.1
+"""How long a thread may keep the interpreter, 20 times the usual. The start of a thread under coverage calls the hook;
+where the interpreter changes hands within the hook while another thread starts, CPython 3.11 lets that start fail:
+"Cannot install a trace function while another trace function is being installed"."""
+
 _watching: list[Deeds] = []
 _hooked: list[bool] = []
 
@@ -58,6 +63,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 def watched() -> Iterator[Deeds]:
     """Watch what happens inside, in all threads of this process."""
     if not _hooked:
+        sys.setswitchinterval(_SWITCH_S)
         sys.addaudithook(_hook)  # stays for good: Python has no way to take one away
         _hooked.append(True)
     deeds = Deeds()
