@@ -74,6 +74,8 @@ def _in_wheel() -> Path | None:
         for name in ("sops", "sops.exe"):
             path = Path(folder) / "bin" / name
             if path.exists():
+                # The wheel is installed without the executable bit; its own launcher sets it when it first runs.
+                path.chmod(0o755)
                 return _runnable(path)
     return None
 
