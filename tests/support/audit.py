@@ -1,18 +1,24 @@
 """What this process does to the world while a test watches: connections, lookups of names, programs, files written.
 
-By an audit hook of Python (https://docs.python.org/3/library/audit_events.html), so that contact with any host counts,
-not only with the one that a test happens to run.
+By wrapping the functions of the standard library that do such things, so that contact with any host counts, not only
+with the one that a test happens to run. Not by an audit hook of Python (`sys.addaudithook`): it stays for good, and
+under coverage CPython 3.11 then fails to start threads at random ("Cannot install a trace function while another
+trace function is being installed").
 """
 
+import builtins
 import contextlib
+import io
 import os
-import sys
-from collections.abc import Iterator
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+from unittest import mock
 
 
-_CONTACTS: Final = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"})
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -29,46 +35,55 @@ class Deeds:
     written: list[str] = field(default_factory=list)
     """Paths that were opened for writing, or made; SQLite databases, too."""
 
-    def note(self, event: str, arguments: tuple[object, ...]) -> None:
-        """Keep one event of the audit."""
-        if event in _CONTACTS:
-            self.contacts.append(repr(arguments[1:] if event.startswith("socket.connect") else arguments))
-        elif event == "subprocess.Popen":
-            command = arguments[1]
-            self.programs.append(tuple(map(str, command)) if isinstance(command, list | tuple) else (str(command),))
-        elif event in {"os.mkdir", "sqlite3.connect", "os.symlink", "os.link", "os.rename"}:
-            path = arguments[0]
-            self.written.append(os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path))
-        elif event == "open":
-            opened, _, flags = arguments
-            if isinstance(opened, str | bytes) and isinstance(flags, int) and flags & _WRITING:
-                self.written.append(os.fsdecode(opened))
+    def note_contact(self, *arguments: object) -> None:
+        """Keep an address, with whatever came with it."""
+        self.contacts.append(repr([argument for argument in arguments if not isinstance(argument, socket.socket)]))
 
+    def note_program(self, _: object, command: object, *__: object) -> None:
+        """Keep a command line."""
+        self.programs.append(tuple(map(str, command)) if isinstance(command, list | tuple) else (str(command),))
 
-_SWITCH_S: Final = 0.1
-"""How long a thread may keep the interpreter, 20 times the usual. The start of a thread under coverage calls the hook;
-where the interpreter changes hands within the hook while another thread starts, CPython 3.11 lets that start fail:
-"Cannot install a trace function while another trace function is being installed"."""
+    def note_path(self, path: object, *_: object) -> None:
+        """Keep a path that is made."""
+        self.written.append(os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path))
 
-_watching: list[Deeds] = []
-_hooked: list[bool] = []
+    def note_open(self, path: object, mode: object = "r", *_: object) -> None:
+        """Keep a path that is opened for writing; a number is a file that is open already."""
+        if not isinstance(path, int) and isinstance(mode, str) and set(mode) & set("wax+"):
+            self.note_path(path)
 
-
-def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    for deeds in _watching:
-        deeds.note(event, arguments)
+    def note_os_open(self, path: object, flags: int, *_: object) -> None:
+        """Likewise, below `open`."""
+        if flags & _WRITING:
+            self.note_path(path)
 
 
 @contextlib.contextmanager
 def watched() -> Iterator[Deeds]:
     """Watch what happens inside, in all threads of this process."""
-    if not _hooked:
-        sys.setswitchinterval(_SWITCH_S)
-        sys.addaudithook(_hook)  # stays for good: Python has no way to take one away
-        _hooked.append(True)
     deeds = Deeds()
-    _watching.append(deeds)
-    try:
+    wrapped: tuple[tuple[Any, str, Callable[..., None]], ...] = (
+        (socket.socket, "connect", deeds.note_contact),
+        (socket.socket, "connect_ex", deeds.note_contact),
+        (socket.socket, "sendto", deeds.note_contact),
+        (socket, "getaddrinfo", deeds.note_contact),
+        (socket, "gethostbyname", deeds.note_contact),
+        (subprocess.Popen, "__init__", deeds.note_program),
+        (builtins, "open", deeds.note_open),
+        (io, "open", deeds.note_open),
+        (os, "open", deeds.note_os_open),
+        *((os, name, deeds.note_path) for name in ("mkdir", "symlink", "link", "rename", "replace")),
+        (sqlite3, "connect", deeds.note_path),
+    )
+    with contextlib.ExitStack() as stack:
+        for owner, name, note in wrapped:
+            stack.enter_context(mock.patch.object(owner, name, _noting(note, getattr(owner, name))))
         yield deeds
-    finally:
-        _watching.remove(deeds)
+
+
+def _noting(note: Callable[..., None], real: Callable[..., object]) -> Callable[..., object]:
+    def function(*arguments: object, **named: object) -> object:
+        note(*arguments, *(named[name] for name in ("mode", "flags") if name in named))
+        return real(*arguments, **named)
+
+    return function
