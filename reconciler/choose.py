@@ -40,7 +40,7 @@ class Files:
     @cached_property
     def committed(self) -> tuple[Policy, Sources] | None:
         """The commit; None where the work tree counts for every target."""
-        if self._allow_dirty or git.head_commit(self._root) is None:
+        if self._allow_dirty or not git.is_repository(self._root):
             return None
         sources = git.read_commit(self._root)
         return policy.load(sources, self._extra_hosts), sources

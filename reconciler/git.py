@@ -44,8 +44,11 @@ _OPTIONS: Final = (
     f"core.hooksPath={os.devnull}",
     "-c",
     "core.quotePath=false",
+    "-c",
+    "safe.bareRepository=explicit",
 )
-"""Before every command. A file system monitor and a hook are programs that the repository's configuration names."""
+"""Before every command. A file system monitor and a hook are programs that the repository's configuration names. A bare
+repository can be committed as ordinary files, with a configuration of its own: it is never found by looking around."""
 
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
@@ -290,15 +293,47 @@ def _repository(root: Path) -> _Repository | None:
         # The whole phrase: "not a git repository: PATH" is said of a worktree whose repository is gone.
         if b"not a git repository (or any" in done.stderr:
             return None
-        prefix = _git(root, "rev-parse", "--show-prefix").removesuffix(b"\n")
+        output = _git(root, "rev-parse", "--absolute-git-dir", "--show-prefix")
+        folder, _, prefix = output.removesuffix(b"\n").partition(b"\n")
+        _check_not_within(root, folder)
         # HEAD is a branch, and no such branch is there yet. A HEAD that points to a missing object is damage.
         if _run(root, ("rev-parse", "--verify", "--quiet", "HEAD")).returncode == 0:
             raise _failed(root, "rev-parse")
     except FileNotFoundError:
-        if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+        if _has_git_folder(root):
             raise Refused("git is not installed, but this is a git repository", advice="install git") from None
         return None
     return _Repository(prefix=os.fsdecode(prefix), commit=None)
+
+
+def _check_not_within(root: Path, folder: bytes) -> None:
+    """Refuse a directory that git takes for the inside of a repository, as a branch may have planted one.
+
+    Such a repository says what is committed, and which programs run. Git before 2.38 does not know
+    ``safe.bareRepository``, which would have kept it from being found.
+    """
+    if root.resolve().is_relative_to(Path(os.fsdecode(folder))):
+        raise _planted(root)
+
+
+def _planted(root: Path) -> Refused:
+    return Refused(
+        f"{root} looks like the inside of a git repository",
+        advice="a branch may have planted one: look for the files HEAD, config, objects and refs there",
+    )
+
+
+def _has_git_folder(root: Path) -> bool:
+    return any(os.path.lexists(folder / ".git") for folder in (root.resolve(), *root.resolve().parents))
+
+
+def is_repository(root: Path) -> bool:
+    """Tell whether ``root`` lies in the work tree of a git repository, with a commit or without one yet.
+
+    Raises:
+        Refused: there is a repository but git does not work on it.
+    """
+    return _repository(root) is not None
 
 
 def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
@@ -317,6 +352,8 @@ def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 
 
 def _failed(root: Path, command: str, stderr: bytes = b"") -> Refused:
+    if b"bare repository" in stderr:
+        return _planted(root)
     if b"dubious ownership" in stderr:
         return Refused(
             f"git does not trust {root}, as it belongs to another user",

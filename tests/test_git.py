@@ -1,6 +1,7 @@
 """The edges that read: links, odd names, blobs of the commit, and what counts as dirty."""
 
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -312,3 +313,32 @@ def test_git_distrust_has_advice() -> None:
     assert "belongs to another user" in str(refused)
     assert refused.advice is not None
     assert "safe.directory" in refused.advice
+
+
+def test_repository_that_a_branch_planted_is_refused(repo: SecretsRepo) -> None:
+    """A bare repository is made of files that can be committed; its configuration would run programs."""
+    repo.commit()
+    folder = repo.root / "infra"
+    folder.mkdir()
+    repo.git("init", "--quiet", "--bare", "infra")
+    repo.git("--git-dir=infra", "config", "core.bare", "false")
+    repo.git("--git-dir=infra", "config", "core.worktree", ".")
+
+    for ask in (git.head_commit, git.is_dirty, git.read_commit, git.is_repository):
+        with pytest.raises(Refused, match="looks like the inside of a git repository"):
+            ask(folder)
+
+
+@pytest.mark.parametrize("part", ["objects", "refs", "HEAD"])
+def test_damaged_repository_does_not_pass_for_none(part: str, repo: SecretsRepo) -> None:
+    """Outside git the work tree counts; beside a repository that does not work it must not."""
+    repo.commit()
+    victim = repo.root / ".git" / part
+    if victim.is_dir():
+        shutil.rmtree(victim)
+    else:
+        victim.unlink()
+
+    for ask in (git.head_commit, git.is_dirty, git.is_repository):
+        with pytest.raises(Refused):
+            ask(repo.root)

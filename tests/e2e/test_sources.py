@@ -126,3 +126,18 @@ def test_default_target_is_demo_unless_the_environment_names_one(run: Cli) -> No
     assert run("plan", "-o", "json").expect().target["target"] == "demo"
     assert run("plan", "-o", "json", env={"RECONCILER_TARGET": "prod"}).expect().target["target"] == "prod"
     assert run("plan", "demo", "-o", "json", env={"RECONCILER_TARGET": "prod"}).expect().target["target"] == "demo"
+
+
+@pytest.mark.usefixtures("committed")
+def test_branch_without_a_commit_does_not_open_the_work_tree(
+    run: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """Nothing was reviewed there, so a real target is refused; --allow-dirty says that it is meant."""
+    repo.git("checkout", "--quiet", "--orphan", "nothing-yet")
+    _write(repo, workspace_server, "edited")
+
+    refused = run("apply", "prod").expect(6)
+
+    assert "--allow-dirty" in refused.stderr
+    assert workspace_server.traffic() == []
+    assert run("apply", "prod", "--allow-dirty").expect().exit_code == 0
