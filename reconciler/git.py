@@ -286,12 +286,16 @@ def _tracked(root: Path, path: str) -> frozenset[str] | None:
 def _repository(root: Path) -> _Repository | None:
     """Return where ``root`` lies in a repository; None outside one."""
     try:
-        done = _run(root, ("rev-parse", "--show-prefix", "HEAD^{commit}"))
+        done = _run(root, ("rev-parse", "--absolute-git-dir", "--show-prefix", "HEAD^{commit}"))
         if done.returncode == 0:
-            prefix, _, commit = done.stdout.removesuffix(b"\n").rpartition(b"\n")
+            folder, _, rest = done.stdout.removesuffix(b"\n").partition(b"\n")
+            prefix, _, commit = rest.rpartition(b"\n")
+            _check_not_within(root, folder)
             return _Repository(prefix=os.fsdecode(prefix), commit=commit.decode("ascii"))
         # The whole phrase: "not a git repository: PATH" is said of a worktree whose repository is gone.
         if b"not a git repository (or any" in done.stderr:
+            if _has_git_folder(root):
+                raise _failed(root, "rev-parse", done.stderr)  # damaged, which must not pass for being outside
             return None
         output = _git(root, "rev-parse", "--absolute-git-dir", "--show-prefix")
         folder, _, prefix = output.removesuffix(b"\n").partition(b"\n")
