@@ -13,7 +13,7 @@ Rules:
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.desired import DesiredScope
 from reconciler.model import (
@@ -42,12 +42,19 @@ from reconciler.plan import (
 from reconciler.survey import Absent, Evidence, Known, MissingScope, ScopeState, Unreadable
 
 
+_ADMINISTRATORS: Final = Principal("admins")
+"""Group of the administrators of a workspace, who have MANAGE on every scope without an entry."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
     """Grants that stay, whatever the files say."""
 
     identity: Principal
     """Who runs: its MANAGE is never lowered, or it could not repair what it broke."""
+
+    groups: frozenset[Principal] = frozenset()
+    """Groups that the identity is in: it may have its MANAGE through one of them alone."""
 
     operators: tuple[Principal, ...] = ()
     """Who else runs this target: they get MANAGE on scopes that we create, and keep it."""
@@ -63,6 +70,17 @@ class Keep:
         return acl.permission is Permission.MANAGE and principal in {
             fold(name) for name in (self.identity, *self.operators)
         }
+
+    def lifelines(self, there: Mapping[FoldedName, Acl]) -> frozenset[FoldedName]:
+        """Return the groups through whose MANAGE alone the identity manages a scope that has these grants.
+
+        Without them it could not even repair what it broke. An administrator of the workspace needs none.
+        """
+        own = there.get(fold(self.identity))
+        groups = {fold(group) for group in self.groups}
+        if fold(_ADMINISTRATORS) in groups or (own is not None and own.permission is Permission.MANAGE):
+            return frozenset()
+        return frozenset(name for name in groups & there.keys() if there[name].permission is Permission.MANAGE)
 
 
 def diff(desired: DesiredScope, state: ScopeState | MissingScope, keep: Keep) -> Plan:
@@ -172,6 +190,10 @@ def _grants(desired: DesiredScope, state: ScopeState, keep: Keep) -> Plan:
         detail = "the identity may not read them (that needs MANAGE), so they are left alone"
         return Plan(findings=(Finding(kind=FindingKind.ACLS_UNKNOWN, scope=desired.scope, detail=detail),))
     wish, there = _wish(desired.acls, keep), _by_name(state.acls)
+    lifelines = keep.lifelines(there)
+    kept = tuple(_kept_acl(desired.scope, there[name]) for name in sorted(lifelines) if wish.get(name) != there[name])
+    there = {name: acl for name, acl in there.items() if name not in lifelines}
+    wish = {name: acl for name, acl in wish.items() if name not in lifelines}
     extras = tuple(acl for name, acl in sorted(there.items()) if name not in wish and not keep.holds(acl))
     puts = tuple(_put_acls(desired.scope, wish, there, keep))
     match desired.prune:
@@ -183,14 +205,24 @@ def _grants(desired: DesiredScope, state: ScopeState, keep: Keep) -> Plan:
                         DeleteAcl(scope=desired.scope, principal=acl.principal, permission=acl.permission)
                         for acl in extras
                     ),
-                )
+                ),
+                findings=kept,
             )
         case Prune.OWNED:
-            return Plan(changes=puts, findings=tuple(_unmanaged_acl(desired.scope, acl) for acl in extras))
+            return Plan(changes=puts, findings=(*kept, *(_unmanaged_acl(desired.scope, acl) for acl in extras)))
         case Prune.NONE:
-            return Plan(changes=puts)
+            return Plan(changes=puts, findings=kept)
         case _:
             assert_never(desired.prune)
+
+
+def _kept_acl(scope: ScopeName, acl: Acl) -> Finding:
+    return Finding(
+        kind=FindingKind.UNMANAGED_ACL,
+        scope=scope,
+        principal=acl.principal,
+        detail="has MANAGE and keeps it, as whoever runs this manages the scope through that group alone",
+    )
 
 
 def _unmanaged_acl(scope: ScopeName, acl: Acl) -> Finding:

@@ -226,7 +226,7 @@ def _list(target: Target, scopes: frozenset[FoldedName], settings: Settings, obs
     return TargetListing(
         target=target.name,
         host=shown_host(target),
-        identity=identity,
+        identity=identity.name,
         scopes=tuple(_listed(info, states[fold(info.name)]) for info in named),
     )
 

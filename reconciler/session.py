@@ -35,7 +35,7 @@ from reconciler.policy import EmbeddedSettings, SelectedTarget, Sources, Target,
 from reconciler.report.record import Status, TargetReport
 from reconciler.survey import Known, MissingScope, ScopeState, ScopeSurvey, UnknownScope, look_into, take
 from reconciler.workers import Workers
-from reconciler.workspace import Backend, RequestCount, ScopeInfo, Workspace
+from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, Workspace
 
 
 STATE_FOLDER: Final = ".reconciler"
@@ -253,7 +253,7 @@ class Session:
         except ReconcilerError as error:
             self.fail(error)
             return
-        self._identity = survey.identity
+        self._identity = survey.identity.name
         self._states = dict(survey.scopes)
         self.plan = merge(self._plans(survey.identity))
 
@@ -305,8 +305,13 @@ class Session:
             self._workers = self._stack.enter_context(Workers(self._settings.concurrency))
         return self._workers
 
-    def _plans(self, identity: Principal) -> Iterator[Plan]:
-        keep = Keep(identity=identity, operators=self.target.operators, protected=self.target.protected_principals)
+    def _plans(self, identity: Identity) -> Iterator[Plan]:
+        keep = Keep(
+            identity=identity.name,
+            groups=identity.groups,
+            operators=self.target.operators,
+            protected=self.target.protected_principals,
+        )
         for desired in self._desired.scopes:
             state = self._states[fold(desired.scope)]
             match state:

@@ -13,9 +13,9 @@ from functools import partial
 from types import MappingProxyType
 
 from reconciler.errors import InvalidRequest, NotFound, NotTried, PermissionDenied, WorkspaceError
-from reconciler.model import Acl, FoldedName, KeyName, Principal, ScopeName, SecretValue, fold
+from reconciler.model import Acl, FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.workers import Workers
-from reconciler.workspace import Backend, ScopeInfo, SecretInfo, Workspace
+from reconciler.workspace import Backend, Identity, ScopeInfo, SecretInfo, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ ScopeSurvey = ScopeState | MissingScope | UnknownScope
 class Survey:
     """What one identity saw of one workspace."""
 
-    identity: Principal
+    identity: Identity
     scopes: Mapping[FoldedName, ScopeSurvey]
     """One for each wanted scope."""
 
@@ -180,7 +180,7 @@ class _Lists:
     wanted: frozenset[FoldedName]
 
 
-def introduce(workspace: Workspace, workers: Workers) -> tuple[Principal, tuple[ScopeInfo, ...]]:
+def introduce(workspace: Workspace, workers: Workers) -> tuple[Identity, tuple[ScopeInfo, ...]]:
     """Ask who we are and which scopes exist, at the same time.
 
     Raises:

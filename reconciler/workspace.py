@@ -41,6 +41,17 @@ class SecretInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who runs, as the workspace knows them."""
+
+    name: Principal
+    """As ACLs name them: user name, or application id."""
+
+    groups: frozenset[Principal] = frozenset()
+    """Display names of the groups they are in, as far as the workspace tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCount:
     """Requests that were answered or given up, retries included, token exchanges not."""
 
@@ -56,8 +67,8 @@ class Workspace(Protocol):
         """``https://…`` as reports name it."""
         ...
 
-    def whoami(self) -> Principal:
-        """Return the running identity as ACLs name it (user name, or application id)."""
+    def whoami(self) -> Identity:
+        """Return the running identity."""
         ...
 
     def list_scopes(self) -> tuple[ScopeInfo, ...]:

@@ -23,7 +23,7 @@ from reconciler.model import (
     SecretValue,
     fold,
 )
-from reconciler.workspace import Backend, RequestCount, ScopeInfo, SecretInfo, Workspace
+from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, SecretInfo, Workspace
 
 
 class Call(NamedTuple):
@@ -51,6 +51,7 @@ class FakeWorkspace(Workspace):
 
     def __init__(self, *, identity: str = "admin@example.com") -> None:
         self.identity = Principal(identity)
+        self.groups: frozenset[Principal] = frozenset()
         self.scopes: dict[FoldedName, FakeScope] = {}
         self.calls: list[Call] = []
         self.faults: list[Callable[[Call], None]] = []
@@ -99,9 +100,9 @@ class FakeWorkspace(Workspace):
     def host(self) -> str:
         return "https://fake.cloud.databricks.com"
 
-    def whoami(self) -> Principal:
+    def whoami(self) -> Identity:
         self._begin(Call("whoami"))
-        return self.identity
+        return Identity(name=self.identity, groups=self.groups)
 
     def list_scopes(self) -> tuple[ScopeInfo, ...]:
         self._begin(Call("list_scopes"))

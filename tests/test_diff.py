@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import InvalidRequest, PermissionDenied
-from reconciler.model import MAX_KEYS_PER_SCOPE, Permission, Prune, fold
+from reconciler.model import MAX_KEYS_PER_SCOPE, Permission, Principal, Prune, fold
 from reconciler.plan import (
     CreateScope,
     DeleteAcl,
@@ -197,6 +197,37 @@ def test_own_manage_operators_and_protected_grants_are_never_lowered_or_removed(
     assert _acl_changes(removing) == {"users": "READ"}
     assert not lowering.findings
     assert not removing.findings
+
+
+@pytest.mark.parametrize("prune", [pytest.param(Prune.ALL, id="removing"), pytest.param(Prune.OWNED, id="lowering")])
+def test_manage_through_a_group_alone_is_kept_and_said(prune: Prune) -> None:
+    """Who manages a scope only through a group would lock itself out before the first value is put."""
+    workspace = FakeWorkspace(identity="runner@example.com")
+    workspace.groups = frozenset({Principal("Platform")})
+    workspace.add("app")
+    workspace.grant("app", "platform", MANAGE)
+    workspace.scopes[fold("app")].acls.pop(fold("runner@example.com"))
+    acls = {"users": READ} if prune is Prune.ALL else {"users": READ, "platform": READ}
+
+    plan = plan_for(workspace, [wish("app", acls=acls, prune=prune)])
+
+    assert _acl_changes(plan) == {"users": "READ"}
+    assert _found(plan, FindingKind.UNMANAGED_ACL) == {"platform"}
+
+
+@pytest.mark.parametrize("way", ["own MANAGE", "administrator"])
+def test_manage_of_a_group_goes_where_there_is_another_way(way: str) -> None:
+    """Its own grant, or being an administrator of the workspace, lets the identity go on managing the scope."""
+    workspace = FakeWorkspace(identity="runner@example.com")
+    workspace.groups = frozenset({Principal("platform"), *([Principal("admins")] if way == "administrator" else [])})
+    workspace.add("app")
+    workspace.grant("app", "platform", MANAGE)
+    if way == "administrator":
+        workspace.scopes[fold("app")].acls.pop(fold("runner@example.com"))
+
+    plan = plan_for(workspace, [wish("app", acls={"users": READ, "platform": READ})])
+
+    assert _acl_changes(plan) == {"platform": "READ", "users": "READ"}
 
 
 def test_operators_get_manage_on_a_scope_that_is_created() -> None:

@@ -15,7 +15,7 @@ from reconciler.databricks_workspace._calls import Call, MalformedAnswer, Operat
 from reconciler.databricks_workspace._masking import masked
 from reconciler.errors import AlreadyExists, NotFound, Unreachable, WorkspaceError
 from reconciler.model import Acl, KeyName, Permission, Principal, ScopeName, SecretValue, fold
-from reconciler.workspace import Backend, RequestCount, ScopeInfo, SecretInfo
+from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, SecretInfo
 
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 _ME_PATH: Final = "/api/2.0/preview/scim/v2/Me"
 """What ``CurrentUserAPI.me`` asks. By path, as ``service.iam`` would cost another 25 ms of start-up for one field."""
+
+_END_OF_TIME_MS: Final = 253_402_300_800_000
+"""The year 10000, which neither Python nor a report can show."""
 
 _DOUBTED: Final = "the token is wrong or has expired, or the identity has no access to this workspace"
 """The platform answers an unknown token with 403 as well, so a denial of what everybody may do is about the token."""
@@ -64,11 +67,11 @@ class DatabricksWorkspace:
         """``https://…`` as reports name it."""
         return self._host
 
-    def whoami(self) -> Principal:
+    def whoami(self) -> Identity:
         """Return the user name; for a service principal SCIM says its application id there, as ACLs do."""
         return self._run(
             Operation(what=f"asking {self._host} who we are", denied_advice=_DOUBTED),
-            lambda: _principal_of(self._ask_me()),
+            lambda: _identity_of(self._ask_me()),
         )
 
     def _ask_me(self) -> object:
@@ -270,11 +273,13 @@ def _on_key(what: str, scope: ScopeName, needed: str) -> Operation:
     )
 
 
-def _principal_of(answer: object) -> Principal:
-    name = answer.get("userName") if isinstance(answer, dict) else None
+def _identity_of(answer: object) -> Identity:
+    said = answer if isinstance(answer, dict) else {}
+    name, groups = said.get("userName"), said.get("groups")
     if not isinstance(name, str) or not name:
         raise MalformedAnswer("the answer names nobody")
-    return Principal(name)
+    shown = (group.get("display") for group in (groups if isinstance(groups, list) else ()) if isinstance(group, dict))
+    return Identity(name=Principal(name), groups=frozenset(Principal(one) for one in shown if isinstance(one, str)))
 
 
 def _scope_of(scope: "SecretScope") -> ScopeInfo:
@@ -291,6 +296,8 @@ def _secret_of(secret: "SecretMetadata") -> SecretInfo:
         raise MalformedAnswer("the answer holds a key without a name")
     if secret.last_updated_timestamp is None:
         raise MalformedAnswer(f"the answer does not say when {secret.key!r} was updated")
+    if not 0 <= secret.last_updated_timestamp < _END_OF_TIME_MS:
+        raise MalformedAnswer(f"the answer says that {secret.key!r} was updated at a time that is none")
     return SecretInfo(key=KeyName(secret.key), updated_ms=secret.last_updated_timestamp)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from databricks.sdk import oauth
 from databricks.sdk.config import ConfigAttribute
 from databricks.sdk.core import ApiClient, Config
 from databricks.sdk.credentials_provider import CredentialsStrategy
@@ -59,6 +60,7 @@ _LISTS: Final = {
 }
 """Path to the field that holds the list; the platform leaves it out when the list is empty."""
 
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _OAUTH_METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 
@@ -74,6 +76,9 @@ def open_workspace(
     if connection.token is None:
         # The SDK's exchanges of tokens go through `requests.get`, which would put a login from there over the token.
         os.environ["NETRC"] = os.devnull
+        _refuse_redirects_of_exchanges()
+        if connection.is_loopback:
+            _keep_loopback_from_proxies()
     call = Call(timeout_s)
     counter = RequestCounter()
     clock = CallClock(call, time.sleep)
@@ -100,6 +105,27 @@ def open_workspace(
         explain=lambda operation, error: failure_of(operation, error, call),
         on_detail=on_detail,
     )
+
+
+def _refuse_redirects_of_exchanges() -> None:
+    """Keep exchanges of tokens from following a redirect: what they send is a client secret or an id token.
+
+    Their sessions are out of our reach: some are made for each request, with the limit of requests, and some were made
+    when the SDK was imported, as default arguments.
+    """
+    requests.sessions.DEFAULT_REDIRECT_LIMIT = 0
+    for function in vars(oauth).values():
+        for default in getattr(function, "__defaults__", None) or ():
+            session = getattr(default, "_session", None)
+            if isinstance(session, requests.Session):
+                session.max_redirects = 0
+
+
+def _keep_loopback_from_proxies() -> None:
+    """Name the loopback in the variables that requests asks; the sessions of the exchanges are out of our reach."""
+    for variable in ("no_proxy", "NO_PROXY"):
+        named = os.environ.get(variable, "").split(",")
+        os.environ[variable] = ",".join(filter(None, dict.fromkeys((*named, *_LOOPBACK))))
 
 
 class _Anonymous(CredentialsStrategy):

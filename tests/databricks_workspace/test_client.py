@@ -27,7 +27,7 @@ class TestAgainstTheEmbeddedWorkspace:
     def test_does_all_that_the_reconciler_needs(self) -> None:
         """Scopes, grants and secrets are created, seen, changed and deleted."""
         with Emulator() as emulator, joined(emulator.url, token=emulator.admin_token) as workspace:
-            me = workspace.whoami()
+            me = workspace.whoami().name
             workspace.create_scope(SCOPE)
             workspace.put_acl(SCOPE, Principal("users"), Permission.READ)
             workspace.put_secret(SCOPE, KEY, SecretValue(b"one"))
@@ -136,7 +136,7 @@ def test_names_a_service_principal_as_grants_do() -> None:
     """SCIM gives the application id of a service principal as its user name."""
     said = {"id": "1", "userName": "6f1c0000-0000-4000-8000-000000000001", "displayName": "deployer"}
     with facing(Answer(body=said)) as (workspace, _):
-        assert workspace.whoami() == said["userName"]
+        assert workspace.whoami().name == said["userName"]
 
 
 def test_reads_what_the_platform_leaves_out() -> None:
@@ -178,7 +178,7 @@ def _get(workspace: DatabricksWorkspace) -> object:
 
 
 def _who(workspace: DatabricksWorkspace) -> object:
-    return workspace.whoami()
+    return workspace.whoami().name
 
 
 def _put(workspace: DatabricksWorkspace) -> None:

@@ -30,7 +30,7 @@ SCOPE = ScopeName("payments")
 
 def _whoami(connection: Connection, *, timeout_s: float = 5.0) -> str:
     with contextlib.closing(connect(connection, timeout_s=timeout_s, concurrency=2)) as workspace:
-        return workspace.whoami()
+        return workspace.whoami().name
 
 
 def _me(seen: Seen) -> Answer:
@@ -358,7 +358,7 @@ class TestTokenExchange:
                 Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=5.0, concurrency=2
             )
 
-            assert workspace.whoami() == "Bearer fresh"
+            assert workspace.whoami().name == "Bearer fresh"
             assert workspace.request_count().read == 2
             assert workspace.request_count().write == 0
 
@@ -378,3 +378,34 @@ class TestTokenExchange:
                 _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=0.5)
 
             assert time.monotonic() - began < 3.0
+
+    @pytest.mark.parametrize("path", ["/oidc/.well-known/oauth-authorization-server", "/oidc/token"])
+    @pytest.mark.parametrize("status", [302, 307])
+    def test_follows_no_redirect(self, path: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The body of an exchange is a secret; whoever the answer names would be sent it."""
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
+        with HostileServer(self._react) as elsewhere:
+
+            def react(seen: Seen) -> Reaction:
+                if seen.path == path:
+                    return Answer(status=status, headers={"Location": f"{elsewhere.url}{path}"})
+                return self._react(seen)
+
+            with HostileServer(react) as server:
+                # Where discovery fails, the SDK may fall back to endpoints of the host itself.
+                with contextlib.suppress(errors.Unreachable, errors.Unauthenticated):
+                    _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=2.0)
+
+                assert path in [seen.path for seen in server.seen]
+                assert elsewhere.seen == []
+
+    def test_goes_through_no_proxy_on_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither do the exchanges, which the SDK sends by sessions of its own."""
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
+        with HostileServer(self._react) as proxy, HostileServer(self._react) as server:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            monkeypatch.setenv("NO_PROXY", "elsewhere.example")
+            monkeypatch.setenv("no_proxy", "")
+
+            assert _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=5.0)
+            assert proxy.seen == []

@@ -47,7 +47,8 @@ def plan_for(
     with Workers(4) as workers:
         survey = take(workspace, workers, {one.scope: frozenset(one.keys) for one in wishes})
     keep = Keep(
-        identity=survey.identity,
+        identity=survey.identity.name,
+        groups=survey.identity.groups,
         operators=tuple(map(Principal, operators)),
         protected=tuple(map(Principal, protected)),
     )
