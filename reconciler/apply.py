@@ -220,7 +220,7 @@ class _Run:
         unseen = [change for change in changes if change not in failed]
         deadline = self.patience.clock() + self.patience.limit_s
         pause_s = self.patience.first_pause_s
-        while unseen := self._not_seen(unseen):
+        while unseen := self._unless_blind(unseen, failed):
             if self.patience.clock() + pause_s > deadline:
                 advice = "run again; when it stays so, look at the ACLs of the scope"
                 for change in unseen:
@@ -234,6 +234,15 @@ class _Run:
             for change in unseen:
                 self._carry_out(change)
         return failed
+
+    def _unless_blind(self, changes: list[AclChange], failed: dict[AclChange, WorkspaceError]) -> list[AclChange]:
+        """Return `_not_seen`; where the workspace does not show its ACLs, note so for each in ``failed``."""
+        try:
+            return self._not_seen(changes)
+        except WorkspaceError as error:
+            blind = type(error)(f"it was written, but could not be read back: {error}", advice=error.advice)
+            failed.update(dict.fromkeys(changes, blind))
+            return []
 
     def _not_seen(self, changes: list[AclChange]) -> list[AclChange]:
         """Return those of ``changes``, all of one scope, that a listing does not show."""

@@ -5,7 +5,9 @@ stderr the talk. Rooms are imported by the commands that need them, so that ``--
 """
 
 import gc
+import math
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -90,7 +92,22 @@ class _Context:
         environ = dict(os.environ)
         # Whatever program may be started later, by the SDK for one, has no use for the key of the files.
         os.environ.pop("SOPS_AGE_KEY", None)
-        return Settings(root=self.root, selectors=selectors, environ=environ, home=Path.home(), **options)
+        return Settings(root=self.root, selectors=selectors, environ=environ, home=_home(), **options)
+
+
+def _home() -> Path:
+    """Return the home of the user; a user without one has no key files there."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
+def _seconds(_ctx: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Refuse what is a float and no time; comparisons with it are all false, so a range lets it through."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is not a number of seconds")
+    return value
 
 
 _everything = click.option("--all", "everything", is_flag=True, help="All targets that have files.")
@@ -106,6 +123,7 @@ def _requesting(command: F) -> F:
             "--timeout",
             "timeout_s",
             type=click.FloatRange(0.1, 3600),
+            callback=_seconds,
             default=60.0,
             show_default=True,
             help="Seconds for which one request is retried.",
@@ -202,6 +220,7 @@ def plan(
     from reconciler.reconcile import plan_run
 
     settings = context.settings(selectors, **options)
+    terminal.check_output_file(output_file)
     with terminal.reported_failure(settings, form, output_file):
         report = plan_run(settings, context.observer)
     pending = detailed_exitcode and any(target.plan for target in report.targets)
@@ -237,9 +256,10 @@ def apply(
         return not declined
 
     settings = context.settings(selectors, **options)
+    terminal.check_output_file(output_file)
     with terminal.reported_failure(settings, form, output_file):
         report = apply_run(settings, context.observer, confirm)
-    if declined and form == "text" and output_file is None and sys.stdout.isatty():
+    if declined and form == "text" and output_file is None and terminal.is_terminal(sys.stdout):
         click.echo("nothing was written", err=True)  # the plan stands above the question
     else:
         terminal.print_report(report, form, output_file)
@@ -338,7 +358,7 @@ def get(context: _Context, /, selector: str, key: str, **options: Any) -> None: 
     from reconciler.reconcile import get as run
 
     raw = run(context.settings(**options), context.observer, selector=selector, key=key).reveal()
-    if sys.stdout.isatty():
+    if terminal.is_terminal(sys.stdout):
         raw = terminal.fit_for_terminal(raw)
     click.echo(raw, nl=False)
 
@@ -375,6 +395,10 @@ def emulator(context: _Context, /, target: str, port: int) -> None:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    # Pipelines end a run by SIGTERM, closed terminals by SIGHUP: both are an interrupt, with its words and exit code.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         cli.main(prog_name="reconciler")
     finally:

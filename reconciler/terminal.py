@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -20,6 +20,10 @@ from reconciler.errors import InputError, ReconcilerError, Refused, UsageError
 if TYPE_CHECKING:
     from reconciler.report import RunReport
     from reconciler.session import Settings
+
+
+_MOST_PROBLEMS: Final = 1_000
+"""Lines about the input that are printed; whoever has more than that reads them no more."""
 
 
 class Terminal:
@@ -52,7 +56,8 @@ def lines_of(error: ReconcilerError) -> tuple[str, ...]:
     """Return what to print for an error that ends the command."""
     if isinstance(error, InputError):
         found = len(error.problems)
-        return (*map(str, error.problems), f"error: {found} problem{'s' if found > 1 else ''}; nothing was written")
+        shown = (*map(str, error.problems[:_MOST_PROBLEMS]), *(["…"] if found > _MOST_PROBLEMS else []))
+        return (*shown, f"error: {found} problem{'s' if found > 1 else ''}; nothing was written")
     return (f"error: {error}", *((f"  {error.advice}",) if error.advice else ()))
 
 
@@ -69,9 +74,14 @@ def crash_lines(error: Exception) -> tuple[str, ...]:
     )
 
 
-def colored(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether people look at ``stream``; it is None where the process was started without it."""
+    return stream is not None and stream.isatty()
+
+
+def colored(stream: TextIO | None) -> bool:
     """Tell whether ``stream`` gets colours: a terminal, and no NO_COLOR (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def show(form: str, *, text: Callable[..., str], json: Callable[[], str]) -> None:
@@ -82,31 +92,64 @@ def show(form: str, *, text: Callable[..., str], json: Callable[[], str]) -> Non
         text: Renders it for people, given ``color``.
         json: Renders it for programs.
     """
-    click.echo(json() if form == "json" else text(color=colored(sys.stdout)), nl=False)
+    _emit(json() if form == "json" else text(color=colored(sys.stdout)))
 
 
-def rendered(report: "RunReport", form: str, stream: TextIO) -> str:
+def _emit(text: str) -> None:
+    """Write ``text`` to stdout, and make sure that it got there."""
+    try:
+        click.echo(text, nl=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is still in the buffer would fail once more, and worse, when Python ends.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+        raise ReconcilerError(f"the report could not be written to stdout: {reason}") from None
+
+
+def rendered(report: "RunReport", form: str, stream: TextIO | None) -> str:
     """Return ``report`` as ``stream`` can show it."""
     from reconciler.report import Format, render
 
-    width = shutil.get_terminal_size().columns if stream.isatty() else None
+    width = shutil.get_terminal_size().columns if is_terminal(stream) else None
     return render(report, Format(form), color=colored(stream), width=width)
 
 
 def print_report(report: "RunReport", form: str, output_file: Path | None) -> None:
     """Print the report; with ``output_file`` write it there, and print the text one."""
     if output_file is None:
-        click.echo(rendered(report, form, sys.stdout), nl=False)
+        _emit(rendered(report, form, sys.stdout))
         return
     from reconciler.report import Format, render
 
     try:
         output_file.write_text(render(report, Format(form)), encoding="utf-8")
     except OSError as error:
-        click.echo(rendered(report, "text", sys.stdout), nl=False)
+        _emit(rendered(report, "text", sys.stdout))
         reason = os.strerror(error.errno) if error.errno else "unknown reason"
         raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
-    click.echo(rendered(report, "text", sys.stdout), nl=False)
+    _emit(rendered(report, "text", sys.stdout))
+
+
+def check_output_file(path: Path | None) -> None:
+    """Make sure that a report can be written to ``path``, before there is anything to report.
+
+    Raises:
+        UsageError: It cannot, or there is a file that git feeds to a workspace.
+    """
+    if path is None:
+        return
+    if "secrets" in path.resolve().parts and path.suffix.lower() in (".yaml", ".yml"):
+        raise UsageError(f"{path} looks like a file of secrets/", advice="write the report somewhere else")
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+        raise UsageError(f"the report could not be written to {path}: {reason}") from None
 
 
 @contextlib.contextmanager
@@ -124,7 +167,7 @@ def reported_failure(settings: "Settings", form: str, output_file: Path | None) 
 
 def ask(planned: "RunReport") -> bool:
     """Show a plan and ask whether to carry it out. True without asking where nobody could answer."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return True
     from reconciler.report import render_text
 

@@ -14,6 +14,9 @@ from reconciler.pysops import Entry, Mapping, Mark, Node, Scalar, Sequence, Sops
 _TAME: Final = re.compile(r"[\w.@?=/*-]{1,128}")
 """What a message may quote of a name: nothing with which it could pass for other text, and no whole paragraph."""
 
+_HIDDEN: Final = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069]")
+"""Marks of direction, and joiners: see Unicode's report 36 on security."""
+
 KINDS: Final = {
     "int": "a whole number",
     "float": "a number",
@@ -50,6 +53,18 @@ class Findings:
                 advice=advice,
             )
         )
+
+    def add_hidden(self, data: bytes) -> None:
+        """Note the first character of the file that cannot be seen and turns or joins the text around it.
+
+        In a comment, say, it makes a grant look like another one in a review.
+        """
+        text = data.decode(errors="replace")
+        if (found := _HIDDEN.search(text)) is not None:
+            start = text.rfind("\n", 0, found.start()) + 1
+            mark = Mark(line=text.count("\n", 0, found.start()) + 1, column=found.start() - start + 1)
+            what = f"the character U+{ord(found[0]):04X} is invisible, and changes how the text around it looks"
+            self.add(mark, what, expected="text that looks like what it says", advice="take it out")
 
     def add_error(self, error: SopsError) -> None:
         """Note what `pysops` has to say."""

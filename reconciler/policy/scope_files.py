@@ -113,6 +113,7 @@ def read_scope_file(path: str, data: bytes) -> ScopeFile | UnreadableFile:
     if not document.root.entries:
         findings.add(None, "the file is empty", expected="version, secrets and sops", advice="fill it, or delete it")
         return UnreadableFile(path=path, problems=tuple(findings))
+    findings.add_hidden(data)
     fields = _fields(document.root, findings)
     metadata = _metadata(document, findings) if "sops" in fields else None
     if "sops" not in fields:

@@ -122,6 +122,7 @@ def read_targets(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Targets
                 advice="see the README for its few lines; -C DIR runs in another directory",
             )
         return Targets(owner=None, targets=(), problems=tuple(findings))
+    findings.add_hidden(data)
     try:
         root = parse(data).root
     except DocumentError as error:

@@ -68,6 +68,7 @@ def _listed_scope(scope: ListedScope) -> Iterator[Line]:
     yield Line((Cell(scope.scope, Tone.TITLE), Cell(scope.backend.value, Tone.QUIET)), 2)
     if scope.error is not None:
         yield from sentence(scope.error, indent=4, tone=Tone.BAD)
+        return
     yield from _grants(scope.acls)
     yield from aligned([Line((Cell("key"), Cell(key.key), Cell(_updated(key), Tone.QUIET)), 4) for key in scope.keys])
 

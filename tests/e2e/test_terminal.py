@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -206,6 +207,33 @@ def test_interrupt_ends_a_run_at_once_with_130(run: Cli, repo: SecretsRepo, comm
     assert process.returncode == 130
     assert b"interrupted" in stderr
     assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_end_by_a_pipeline_or_a_closed_terminal_is_an_interrupt(
+    run: Cli, repo: SecretsRepo, number: signal.Signals
+) -> None:
+    """The same words and the same exit code as Ctrl-C."""
+    reached = threading.Event()
+    with WorkspaceServer(middleware=[_never_answering("/put", reached)]) as server:
+        repo.targets({"prod": server.fields})
+        repo.scope_file("prod/app.yaml", {server.host_key: {"app": {"key": "x"}}})
+        with subprocess.Popen(
+            program("apply", "prod"),
+            cwd=repo.root,
+            env=run.environ(server.env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                assert reached.wait(20)
+                interrupt(process, number)
+                _, stderr = process.communicate(timeout=1)
+            finally:
+                process.kill()
+    assert process.returncode == 130
+    assert b"interrupted" in stderr
 
 
 @pytest.mark.parametrize("arguments", [("plan", "demo"), ("plan", "demo", "-o", "json"), ("--help",), ("targets",)])

@@ -19,14 +19,14 @@ _PATIENCE_S: Final = 4.0
 """How long an interrupted program may take to end; far less than any timeout of a request, far more than it needs."""
 
 
-def interrupt(process: "subprocess.Popen[bytes]") -> None:
-    """Do what Ctrl-C does, and wait for the end of the process.
+def interrupt(process: "subprocess.Popen[bytes]", number: signal.Signals = signal.SIGINT) -> None:
+    """Do what Ctrl-C does, or another signal, and wait for the end of the process.
 
     If that has no effect it is done again, as people do: Python notices a signal only with the next one when it comes
     in the moment before a read or a lock is waited for.
     """
     for _ in range(4):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE_S)
             return

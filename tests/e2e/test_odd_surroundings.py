@@ -1,0 +1,81 @@
+"""Processes that were started strangely: without stdout, on a full disk, without a home, ended by a signal."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Cli, program
+from tests.support.secrets_repo import SecretsRepo
+from tests.support.workspace_server import WorkspaceServer
+
+
+@pytest.fixture
+def demo(repo: SecretsRepo, run: Cli) -> Cli:
+    """Provide an embedded target that has been applied."""
+    repo.targets({"demo": repo.embedded("demo")})
+    repo.scope_file("app.yaml", {"demo": {"app": {"key": "value"}}})
+    run("apply").expect()
+    return run
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply",), ("validate",), ("targets",), ("list",)])
+def test_without_stdout_a_command_does_its_work(command: tuple[str, ...], demo: Cli) -> None:
+    """There is nobody to read the report, which is no bug of ours."""
+    shell = ("sh", "-c", 'exec "$@" >&-', "sh", *program(*command))
+    done = subprocess.run(shell, cwd=demo.cwd, env=demo.environ(), capture_output=True, check=False, timeout=60)
+
+    assert done.stderr == b""
+    assert done.returncode == 0
+
+
+def test_report_that_does_not_fit_on_the_disk_is_said(demo: Cli) -> None:
+    """A run whose report is lost has not gone well."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            program("plan"),
+            cwd=demo.cwd,
+            env=demo.environ(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == b"error: the report could not be written to stdout: No space left on device\n"
+
+
+@pytest.mark.parametrize("path", ["/nonexistent/report", "secrets/app.yaml"])
+def test_report_file_that_cannot_be_used_is_said_before_anything_is_written(
+    path: str, run: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """Else the run would have been, and its evidence lost; or a file of secrets overwritten."""
+    repo.targets({"prod": workspace_server.fields})
+    repo.scope_file("app.yaml", {workspace_server.host_key: {"app": {"key": "value"}}})
+    before = repo.read("secrets/app.yaml")
+    file = Path(path) if path.startswith("/") else repo.root / path
+
+    refused = run("apply", "prod", "--output-file", str(file)).expect(2)
+
+    assert str(file) in refused.stderr
+    assert workspace_server.traffic() == []
+    assert repo.read("secrets/app.yaml") == before
+
+
+def test_time_that_is_none_is_a_usage_error(demo: Cli) -> None:
+    """``nan`` is a float, and every comparison with it is false."""
+    assert "nan" in demo("plan", "--timeout", "nan").expect(2).stderr
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200b"])
+@pytest.mark.parametrize("file", ["secrets/app.yaml", "secrets/targets.yaml"])
+def test_text_that_does_not_look_like_what_it_says_is_refused(
+    file: str, mark: str, demo: Cli, repo: SecretsRepo
+) -> None:
+    """A comment is no part of the MAC, and marks in it can turn a grant beside it around in a review."""
+    repo.write(file, f"# fine {mark} really\n".encode() + repo.read(file))
+
+    refused = demo("apply").expect(4)
+
+    assert f"{file}:1:8: the character U+{ord(mark):04X} is invisible" in refused.stderr
