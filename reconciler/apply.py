@@ -33,6 +33,7 @@ from reconciler.plan import (
     Phase,
     Plan,
     PutAcl,
+    PutReason,
     PutSecret,
 )
 from reconciler.survey import Known, ScopeState, ScopeSurvey, Unreadable
@@ -56,6 +57,9 @@ class Patience:
 
 
 _DEFAULT_PATIENCE: Final = Patience()
+
+_EXCHANGED_AT_ONCE: Final = 16
+"""Keys that a full scope lacks at most, between the deletion of old ones and the put of new ones."""
 
 AclChange = PutAcl | DeleteAcl
 
@@ -85,7 +89,10 @@ def apply(
     values = {fold(scope.scope): scope for scope in desired}
     run = _Run(values=values, workspace=workspace, workers=workers, patience=patience, on_done=on_done)
     for phase in Phase:
-        if changes := plan.in_phase(phase):
+        changes = tuple(change for change in plan.in_phase(phase) if change not in run.results)
+        if changes and phase is Phase.MAKE_ROOM:
+            run.make_room(changes, plan.in_phase(Phase.PUT))
+        elif changes:
             run.step(phase, changes)
     return tuple(run.results[change] for change in plan.changes)
 
@@ -158,11 +165,29 @@ class _Run:
                 error = errors if isinstance(errors, WorkspaceError) else errors.get(change)
                 self._record(phase, _result(change, error))
 
+    def make_room(self, deletes: Sequence[Change], puts: Sequence[Change]) -> None:
+        """Exchange keys in full scopes few at a time, and stop where a put fails.
+
+        The next ones would fail as well, and leave a scope that has lost its old keys and not got its new ones.
+        """
+        for scope, group in groupby(deletes, key=lambda change: fold(change.scope)):
+            old = list(group)
+            new = [put for put in puts if fold(put.scope) == scope and _is_new(put)]
+            while old and (scope, Phase.PUT) not in self.broken:
+                batch, old = old[:_EXCHANGED_AT_ONCE], old[_EXCHANGED_AT_ONCE:]
+                self.step(Phase.MAKE_ROOM, batch)
+                room = sum(self.results[change].outcome is Outcome.DONE for change in batch)
+                self.step(Phase.PUT, new[:room])
+                new = new[room:]
+            for change in old:
+                why = "a new key could not be put, so no more of the old ones goes"
+                self._record(Phase.MAKE_ROOM, ChangeResult(change=change, outcome=Outcome.SKIPPED, error=why))
+
     def _obstacle(self, phase: Phase, scope: FoldedName) -> str | None:
         """Return why no change of ``scope`` may be tried in this step, or None."""
         if (scope, Phase.CREATE_SCOPES) in self.broken:
             return "the scope could not be created"
-        if phase is Phase.PUT and (scope, Phase.REVOKE) in self.broken:
+        if phase in (Phase.MAKE_ROOM, Phase.PUT) and (scope, Phase.REVOKE) in self.broken:
             return "a grant could not be taken away, and who has it could read the new value"
         if phase in (Phase.DELETE, Phase.DELETE_SCOPES) and (scope, Phase.PUT) in self.broken:
             return "not every value of the scope could be put, so nothing of it is deleted"
@@ -250,6 +275,10 @@ class _Run:
             return []
         there = {fold(acl.principal): acl.permission for acl in self.workspace.list_acls(changes[0].scope)}
         return [change for change in changes if there.get(fold(change.principal)) is not _expected(change)]
+
+
+def _is_new(change: Change) -> bool:
+    return isinstance(change, PutSecret) and change.reason is PutReason.NEW
 
 
 def _expected(change: AclChange) -> Permission | None:

@@ -3,8 +3,9 @@
 A `Plan` sorts itself, counts its changes and has a digest. It names scopes, keys and principals, never a value: whoever
 carries it out looks the values up in `reconciler.desired`, so a report cannot leak one.
 
-Order of changes within a plan (`Phase`): create scopes; delete what must make room; revoke and lower ACLs, before a new
-value is written, so that nobody reads it who should not; put secrets; grant and raise ACLs; delete the rest last.
+Order of changes within a plan (`Phase`): create scopes; revoke and lower ACLs, before a new value is written, so that
+nobody reads it who should not; delete what must make room in a full scope; put secrets; grant and raise ACLs; delete
+the rest last.
 """
 
 import enum
@@ -59,8 +60,8 @@ class Phase(enum.IntEnum):
     """Steps of a run; each begins when the one before it has ended."""
 
     CREATE_SCOPES = 1
-    MAKE_ROOM = 2
-    REVOKE = 3
+    REVOKE = 2
+    MAKE_ROOM = 3
     PUT = 4
     GRANT = 5
     DELETE = 6

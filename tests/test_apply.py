@@ -134,6 +134,31 @@ def test_a_value_that_cannot_be_put_keeps_everything_from_being_deleted() -> Non
     assert workspace.values("app") == {"a": b"1", "c": b"3", "old": b"1"}
 
 
+def test_full_scope_whose_puts_fail_keeps_nearly_all_of_its_keys() -> None:
+    """A thousand renames exchange a few keys at a time, so a workspace that stops taking puts costs a few."""
+    workspace = FakeWorkspace()
+    workspace.add("app", {f"old-{n:04}": b"x" for n in range(1000)})
+    done = 0
+
+    def refuse_after_fifty(call: Call) -> None:
+        nonlocal done
+        if call.operation == "put_secret":
+            done += 1
+            if done > 50:
+                raise UnexpectedAnswer("500")
+
+    workspace.faults.append(refuse_after_fifty)
+    desired = wish("app", {f"new-{n:04}": b"x" for n in range(1000)}, prune=Prune.ALL)
+
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert len(workspace.values("app")) >= 1000 - 16
+    assert any(result.error and "no more of the old ones goes" in result.error for result in results)
+    workspace.faults.clear()
+    carry_out(plan_for(workspace, [desired]), [desired], workspace)
+    assert workspace.values("app").keys() == {f"new-{n:04}" for n in range(1000)}
+
+
 def test_after_the_workspace_is_gone_the_rest_is_skipped() -> None:
     """Each remaining change says that it was not tried."""
     workspace = FakeWorkspace()
