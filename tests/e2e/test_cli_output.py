@@ -72,9 +72,9 @@ def test_output_file_gets_the_report_and_stdout_the_text(fed: Cli, tmp_path: Pat
     assert file.read_text().startswith("### `prod`: pending")
 
 
-def test_output_file_that_cannot_be_written_is_said_after_the_report(fed: Cli, tmp_path: Path) -> None:
+def test_output_file_that_turns_out_to_be_full_is_said_after_the_report(fed: Cli) -> None:
     """What was applied is shown all the same; then the exit code says that a wish was not fulfilled."""
-    done = fed("apply", "prod", "--output-file", str(tmp_path / "missing" / "report")).expect(2)
+    done = fed("apply", "prod", "--output-file", "/dev/full").expect(2)
     assert "2 done" in done.stdout
     assert "could not be written" in done.stderr
 
