@@ -33,6 +33,7 @@ from reconciler.pysops import (
     Metadata,
     MetadataError,
     Node,
+    Recipient,
     Scalar,
     ScalarKind,
     Sequence,
@@ -200,11 +201,11 @@ def _metadata(document: Document, findings: Findings) -> Metadata | None:
             expected="no mac_only_encrypted",
             advice="take it out of .sops.yaml, decrypt the file and encrypt it again",
         )
-    seen: set[str] = set()
-    for stanza in metadata.age:
-        if stanza.recipient in seen:
-            findings.add(stanza.mark, "the same age recipient stands there twice", expected="each recipient once")
-        seen.add(stanza.recipient)
+    seen: set[Recipient] = set()
+    for wrapped in metadata.wrapped_keys:
+        if wrapped.recipient in seen:
+            findings.add(wrapped.mark, "the same recipient stands there twice", expected="each recipient once")
+        seen.add(wrapped.recipient)
     return metadata
 
 

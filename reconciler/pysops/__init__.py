@@ -39,13 +39,13 @@ from reconciler.pysops.errors import (
 )
 from reconciler.pysops.files import read_file
 from reconciler.pysops.identities import Identities
-from reconciler.pysops.metadata import AgeStanza, Metadata, read_metadata
 from reconciler.pysops.scalars import ScalarKind
+from reconciler.pysops.sops_metadata import Metadata, read_metadata
+from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind, Recipient, WrappedKey
 
 
 __all__ = [
     "MAX_FILE_BYTES",
-    "AgeStanza",
     "DecryptionError",
     "Document",
     "DocumentError",
@@ -54,6 +54,8 @@ __all__ = [
     "EnvelopeKind",
     "Identities",
     "IdentityError",
+    "KeyGroup",
+    "KeyKind",
     "MacMismatch",
     "Mapping",
     "Mark",
@@ -61,11 +63,13 @@ __all__ = [
     "MetadataError",
     "NoIdentity",
     "Node",
+    "Recipient",
     "Scalar",
     "ScalarKind",
     "Sequence",
     "SopsError",
     "TamperedValue",
+    "WrappedKey",
     "decrypt",
     "load",
     "parse",

@@ -10,7 +10,6 @@ https://getsops.io/docs/#message-authentication-code.
 
 import hashlib
 import hmac
-import re
 from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
@@ -19,15 +18,14 @@ from reconciler.pysops.errors import (
     DecryptionError,
     DocumentError,
     MacMismatch,
-    MetadataError,
-    NoIdentity,
     SopsError,
     TamperedValue,
 )
 from reconciler.pysops.identities import Identities
-from reconciler.pysops.metadata import METADATA_KEY, Metadata, read_metadata
+from reconciler.pysops.key_groups import recover_data_key
 from reconciler.pysops.scalars import ScalarKind, plain_value
 from reconciler.pysops.selectors import Selector, selector_of
+from reconciler.pysops.sops_metadata import METADATA_KEY, Metadata, read_metadata
 from reconciler.pysops.timestamps import without_fraction
 from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
 
@@ -39,9 +37,6 @@ _DATA_KEY_BYTES: Final = 32
 
 _MAC_ONLY_ENCRYPTED_START: Final = hashlib.sha256(b"sops").digest()
 """``MACOnlyEncryptedInitialization`` of sops.go: such a MAC never equals one over everything."""
-
-_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{50,2500}")
-"""What may be quoted from a file as a recipient: Bech32, X25519 or longer."""
 
 
 def decrypt(document: Document, identities: Identities) -> dict[str, object]:
@@ -79,35 +74,12 @@ def _decrypt(document: Document, identities: Identities) -> dict[str, object]:
 
 
 def _unlock(metadata: Metadata, identities: Identities) -> "AESGCM":
-    if not metadata.age:
-        raise MetadataError(
-            f"the file is not encrypted to age, only to {', '.join(metadata.other_sources)}",
-            mark=metadata.mark,
-            expected="at least one age recipient: other key sources are not supported yet",
-        )
-    data_key = identities.open_data_key(metadata.age)
-    if data_key is None:
-        raise _no_identity(metadata, identities)
+    data_key = recover_data_key(metadata, identities)
     if len(data_key) != _DATA_KEY_BYTES:
         raise DecryptionError("the data key is not of 256 bits", mark=metadata.mark)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(data_key)
-
-
-def _no_identity(metadata: Metadata, identities: Identities) -> NoIdentity:
-    named = [stanza.recipient for stanza in metadata.age if _RECIPIENT.fullmatch(stanza.recipient)]
-    hints = [problem.what for problem in identities.problems]
-    if len(identities):
-        hints.insert(0, f"the keys at hand are those of {', '.join(identities.recipients)}")
-    elif not hints:
-        hints.append("put a key into SOPS_AGE_KEY or SOPS_AGE_KEY_FILE, or into the file sops/age/keys.txt of the user")
-    return NoIdentity(
-        "no identity at hand opens the file" if len(identities) else "there is no identity to open the file with",
-        mark=metadata.mark,
-        expected=f"the key of {' or '.join(named)}" if named else None,
-        advice="; ".join(hints),
-    )
 
 
 def open_envelope(cipher: "AESGCM", envelope: Envelope, bound_to: bytes) -> bytes | None:

@@ -6,6 +6,8 @@
     ├── DocumentError     the bytes are not a document that we read: YAML, or one of the strict reading rules
     ├── MetadataError     the ``sops`` mapping is missing, malformed, or asks for what we do not support
     ├── IdentityError     an identity source cannot be used (shown only when no other source opened the file)
+    ├── ConfigError       ``.sops.yaml`` is not what sops could follow, or not what it says to whoever reads it
+    ├── BinaryError       the sops program is missing, unfit, hangs, or fails for a reason of its own
     └── DecryptionError   it does not unlock
         ├── NoIdentity    no identity opens the data key
         ├── TamperedValue a value does not authenticate: ciphertext, IV, tag or the keys above it were altered
@@ -55,6 +57,14 @@ class MetadataError(SopsError):
 
 class IdentityError(SopsError):
     """An identity source cannot be used."""
+
+
+class ConfigError(SopsError):
+    """``.sops.yaml`` cannot be used."""
+
+
+class BinaryError(SopsError):
+    """The sops program cannot be used: it is missing, unfit, did not finish, or failed for a reason of its own."""
 
 
 class DecryptionError(SopsError):

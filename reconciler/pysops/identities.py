@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Never, Self
 
 from reconciler.pysops.errors import IdentityError, Mark
-from reconciler.pysops.metadata import AgeStanza
+from reconciler.pysops.wrapped_keys import KeyGroup, WrappedKey
 
 
 if TYPE_CHECKING:
@@ -90,23 +90,23 @@ class Identities:
         """The public halves, ``age1…``."""
         return tuple(self.__keys)
 
-    def open_data_key(self, stanzas: Sequence[AgeStanza]) -> bytes | None:
-        """Decrypt the data key of a file.
+    def open_group(self, group: KeyGroup) -> bytes | None:
+        """Decrypt what a key group wraps: the data key, or a part of it.
 
-        The stanzas that name one of our recipients are tried first: in a file for twelve people that saves most of the
-        work. The others follow, in file order, as a stanza may be labelled wrongly.
+        The wrapped keys that name one of our recipients are tried first: in a file for twelve people that saves most of
+        the work. The others follow, in file order, as one may be labelled wrongly.
 
         Returns:
-            The data key, or None when no identity opens any stanza.
+            None when no identity opens any of them.
         """
-        for stanza in sorted(stanzas, key=lambda stanza: stanza.recipient not in self.__keys):
-            data_key = self._open(stanza)
-            if data_key is not None:
-                return data_key
+        for wrapped in sorted(group, key=lambda wrapped: wrapped.recipient.name not in self.__keys):
+            opened = self._open(wrapped) if wrapped.recipient.kind == "age" else None
+            if opened is not None:
+                return opened
         return None
 
-    def _open(self, stanza: AgeStanza) -> bytes | None:
-        armored = stanza.enc.strip()  # Go's reader skips blank lines in front, pyrage does not
+    def _open(self, wrapped: WrappedKey) -> bytes | None:
+        armored = wrapped.enc.strip()  # Go's reader skips blank lines in front, pyrage does not
         if not self.__keys or not armored.startswith(_ARMOR):
             return None
         from pyrage import DecryptError, decrypt

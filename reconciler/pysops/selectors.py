@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from reconciler.pysops.errors import MetadataError
-from reconciler.pysops.metadata import Metadata
+from reconciler.pysops.sops_metadata import Metadata
 
 
 DEFAULT_UNENCRYPTED_SUFFIX: Final = "_unencrypted"

@@ -290,7 +290,7 @@ def test_a_quoted_version_is_the_text_1_too() -> None:
         pytest.param(
             "    encrypted_regex",
             "        - recipient: age1first\n          enc: anything\n    encrypted_regex",
-            "the same age recipient stands there twice",
+            "the same recipient stands there twice",
             id="recipient-twice",
         ),
     ],

@@ -69,7 +69,7 @@ def encrypted(sops: SopsTool, age_key: AgeKey) -> bytes:
 
 def data_key_of(file: bytes, key: AgeKey) -> bytes:
     """Return the data key of a file."""
-    opened = identities(key).open_data_key(read_metadata(parse(file)).age)
+    opened = identities(key).open_group(read_metadata(parse(file)).key_groups[0])
     assert opened is not None
     return opened
 

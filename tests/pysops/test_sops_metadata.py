@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.pysops import AgeStanza, Mark, Metadata, MetadataError, parse, read_metadata
+from reconciler.pysops import Mark, Metadata, MetadataError, Recipient, WrappedKey, parse, read_metadata
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsTool
 
@@ -23,12 +23,12 @@ def test_what_sops_writes_is_read(sops: SopsTool, age_key: AgeKey) -> None:
     other = AgeKey.generate()
     recipients = [age_key.recipient, other.recipient]
     metadata = read_metadata(parse(sops.encrypt(b"a: x\n", recipients, encrypted_regex="^a$")))
-    assert [stanza.recipient for stanza in metadata.age] == recipients
-    assert metadata.age[0].enc.startswith("-----BEGIN AGE ENCRYPTED FILE-----\n")
+    assert [recipient.name for recipient in metadata.recipients] == recipients
+    assert metadata.wrapped_keys[0].enc.startswith("-----BEGIN AGE ENCRYPTED FILE-----\n")
     assert (metadata.encrypted_regex, metadata.unencrypted_suffix) == ("^a$", None)
     assert metadata.mac.startswith("ENC[")
     assert metadata.lastmodified.endswith("Z")
-    assert (metadata.mark.line, metadata.other_sources, metadata.mac_only_encrypted) == (2, (), False)
+    assert (metadata.mark.line, len(metadata.key_groups), metadata.mac_only_encrypted) == (2, 1, False)
 
 
 def test_a_default_selector_stands_in_the_file(sops: SopsTool, age_key: AgeKey) -> None:

@@ -8,11 +8,22 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.pysops.document import Document, Entry, Mapping, Node, Scalar, Sequence
+from reconciler.pysops.document import Document, Entry, Mapping, Node, Scalar
 from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import Mark, MetadataError
 from reconciler.pysops.scalars import ScalarKind
 from reconciler.pysops.timestamps import from_rfc3339
+from reconciler.pysops.wrapped_keys import (
+    KEY_KINDS,
+    REPAIR,
+    KeyGroup,
+    Recipient,
+    WrappedKey,
+    is_null,
+    list_items,
+    read_key_group,
+    required_text,
+)
 
 
 METADATA_KEY: Final = "sops"
@@ -25,12 +36,10 @@ _SELECTORS: Final = (
     "unencrypted_comment_regex",
     "encrypted_comment_regex",
 )
-_OTHER_SOURCES: Final = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "pgp")
 _FIELDS: Final = frozenset(
     {
         *_SELECTORS,
-        *_OTHER_SOURCES,
-        "age",
+        *KEY_KINDS,
         "key_groups",
         "shamir_threshold",
         "lastmodified",
@@ -46,20 +55,8 @@ _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 """Go's ``strconv.ParseBool``, and empty text, as mapstructure has it."""
 
-_REPAIR: Final = "restore the file from git, or encrypt it again with sops"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgeStanza:
-    """The data key, encrypted to one age recipient."""
-
-    recipient: str
-    """As the file says; nothing proves that ``enc`` is encrypted to it."""
-
-    enc: str
-    """An armored age file."""
-
-    mark: Mark
+_MAX_THRESHOLD: Final = 255
+"""Parts of a secret are numbered by one byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +76,11 @@ class Metadata:
     version: str
     """Of the sops that wrote the file."""
 
-    age: tuple[AgeStanza, ...]
-    """In file order; a recipient may stand there twice."""
+    key_groups: tuple[KeyGroup, ...]
+    """At least one. With several, each holds a part of the data key; one without keys is never opened."""
 
-    other_sources: tuple[str, ...]
-    """Names of the further key sources with at least one entry: ``kms``, ``pgp`` and so on."""
+    shamir_threshold: int
+    """How many groups have to be opened when there are several; 0 when the file does not say."""
 
     unencrypted_suffix: str | None
     encrypted_suffix: str | None
@@ -96,12 +93,22 @@ class Metadata:
     mac_only_encrypted: bool
     """Whether the MAC leaves out what is not encrypted."""
 
+    @property
+    def wrapped_keys(self) -> tuple[WrappedKey, ...]:
+        """Those of all groups."""
+        return tuple(key for group in self.key_groups for key in group)
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        """Whom the file names, each once, in file order."""
+        return tuple(dict.fromkeys(key.recipient for key in self.wrapped_keys))
+
 
 def read_metadata(document: Document) -> Metadata:
     """Read the ``sops`` mapping.
 
     Raises:
-        MetadataError: it is missing or malformed, holds no MAC, or asks for what is not supported (key groups).
+        MetadataError: it is missing or malformed, or holds no MAC.
     """
     entry = next((entry for entry in document.root.entries if entry.key.text == METADATA_KEY), None)
     if entry is None:
@@ -110,23 +117,19 @@ def read_metadata(document: Document) -> Metadata:
         )
     mark = entry.key.mark
     if not isinstance(entry.value, Mapping):
-        raise MetadataError("sops is not a mapping", mark=mark, advice=_REPAIR)
+        raise MetadataError("sops is not a mapping", mark=mark, advice=REPAIR)
     fields = _fields(entry.value)
-    _check_key_groups(fields)
-    age = _age(fields.get("age"))
-    others = tuple(name for name in _OTHER_SOURCES if _list(fields.get(name), name))
-    if not age and not others:
-        raise MetadataError("no key source: nobody could open the file", mark=mark, advice=_REPAIR)
+    groups = _key_groups(fields, mark)
     selectors = _selectors(fields, mark)
-    mac = _text(fields, "mac", mark)
+    mac = required_text(fields, "mac", mark)
     return Metadata(
         mark=mark,
         lastmodified=_lastmodified(fields, mark),
         mac=_mac(mac),
         mac_mark=mac.mark,
         version=_version(fields, mark),
-        age=age,
-        other_sources=others,
+        key_groups=groups,
+        shamir_threshold=_shamir_threshold(fields.get("shamir_threshold"), len(groups)),
         mac_only_encrypted=_mac_only_encrypted(fields.get("mac_only_encrypted")),
         unencrypted_suffix=selectors.get("unencrypted_suffix"),
         encrypted_suffix=selectors.get("encrypted_suffix"),
@@ -145,86 +148,60 @@ def _fields(node: Mapping) -> dict[str, Entry]:
             fields[name] = entry
         elif name.lower() in _FIELDS:
             raise MetadataError(
-                "a field of sops in another spelling", mark=entry.key.mark, expected="lower case", advice=_REPAIR
+                "a field of sops in another spelling", mark=entry.key.mark, expected="lower case", advice=REPAIR
             )
     return fields
 
 
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.kind is ScalarKind.NULL
+def _key_groups(fields: dict[str, Entry], mark: Mark) -> tuple[KeyGroup, ...]:
+    # As sops has it: any list at the top makes one group, and key_groups is not looked at.
+    top = read_key_group(fields, "sops")
+    if top:
+        return (top,)
+    groups = tuple(_key_group(item) for item in list_items(fields.get("key_groups"), "sops.key_groups"))
+    if not groups:
+        raise MetadataError("no key source: nobody could open the file", mark=mark, advice=REPAIR)
+    return groups
 
 
-def _list(entry: Entry | None, name: str) -> tuple[Node, ...]:
-    if entry is None or _is_null(entry.value):
-        return ()
-    if not isinstance(entry.value, Sequence):
-        raise MetadataError(f"sops.{name} is not a list", mark=entry.value.mark, advice=_REPAIR)
-    return entry.value.items
+def _key_group(item: Node) -> KeyGroup:
+    if not isinstance(item, Mapping):
+        raise MetadataError("an item of sops.key_groups is not a mapping", mark=item.mark, advice=REPAIR)
+    return read_key_group({entry.key.text: entry for entry in item.entries}, "sops.key_groups")
 
 
-def _check_key_groups(fields: dict[str, Entry]) -> None:
-    groups = fields.get("key_groups")
-    if groups is not None and _list(groups, "key_groups"):
-        raise MetadataError(
-            "key groups are not supported yet",
-            mark=groups.key.mark,
-            expected="the recipients in sops.age",
-            advice="encrypt the file without key_groups and shamir_threshold",
-        )
-    threshold = fields.get("shamir_threshold")
-    if threshold is None or _is_null(threshold.value):
-        return
-    if not (isinstance(threshold.value, Scalar) and threshold.value.text in {"0", "1"}):
-        raise MetadataError("a Shamir threshold is not supported yet", mark=threshold.key.mark, expected="0 or 1")
-
-
-def _age(entry: Entry | None) -> tuple[AgeStanza, ...]:
-    stanzas = []
-    for item in _list(entry, "age"):
-        if not isinstance(item, Mapping):
-            raise MetadataError("an item of sops.age is not a mapping", mark=item.mark, advice=_REPAIR)
-        fields = {field.key.text: field for field in item.entries}
-        stanzas.append(
-            AgeStanza(
-                recipient=_text(fields, "recipient", item.mark, parent="an item of sops.age").text,
-                enc=_text(fields, "enc", item.mark, parent="an item of sops.age").text,
-                mark=item.mark,
-            )
-        )
-    return tuple(stanzas)
-
-
-def _text(fields: dict[str, Entry], name: str, mark: Mark, *, parent: str = "sops") -> Scalar:
-    entry = fields.get(name)
-    if entry is None or _is_null(entry.value):
-        raise MetadataError(f"{parent} has no {name}", mark=mark, advice=_REPAIR)
+def _shamir_threshold(entry: Entry | None, groups: int) -> int:
+    if entry is None or is_null(entry.value):
+        return 0
     value = entry.value
-    if not isinstance(value, Scalar) or value.kind is not ScalarKind.STR or not value.text:
-        raise MetadataError(f"{name} is not text", mark=value.mark, advice=_REPAIR)
-    return value
+    if isinstance(value, Scalar) and value.kind is ScalarKind.INT and re.fullmatch("[0-9]{1,3}", value.text):
+        threshold = int(value.text)
+        if threshold <= min(_MAX_THRESHOLD, max(groups, 1)):
+            return threshold
+    raise MetadataError("shamir_threshold is not a number of key groups", mark=value.mark, advice=REPAIR)
 
 
 def _mac(scalar: Scalar) -> str:
     envelope = parse_envelope(scalar.text)
     if envelope is None or envelope.kind != "str":
-        raise MetadataError("the MAC is not an encrypted text", mark=scalar.mark, advice=_REPAIR)
+        raise MetadataError("the MAC is not an encrypted text", mark=scalar.mark, advice=REPAIR)
     return scalar.text
 
 
 def _lastmodified(fields: dict[str, Entry], mark: Mark) -> str:
-    scalar = _text(fields, "lastmodified", mark)
+    scalar = required_text(fields, "lastmodified", mark)
     canonical = from_rfc3339(scalar.text)
     if canonical is None:
         raise MetadataError(
-            "lastmodified is not a timestamp", mark=scalar.mark, expected="RFC 3339, in quotes", advice=_REPAIR
+            "lastmodified is not a timestamp", mark=scalar.mark, expected="RFC 3339, in quotes", advice=REPAIR
         )
     return canonical
 
 
 def _version(fields: dict[str, Entry], mark: Mark) -> str:
-    scalar = _text(fields, "version", mark)
+    scalar = required_text(fields, "version", mark)
     if _VERSION.fullmatch(scalar.text) is None:
-        raise MetadataError("version is not a version", mark=scalar.mark, expected="such as 3.13.3", advice=_REPAIR)
+        raise MetadataError("version is not a version", mark=scalar.mark, expected="such as 3.13.3", advice=REPAIR)
     return scalar.text
 
 
@@ -232,21 +209,21 @@ def _selectors(fields: dict[str, Entry], mark: Mark) -> dict[str, str]:
     selectors = {}
     for name in _SELECTORS:
         entry = fields.get(name)
-        if entry is None or _is_null(entry.value):
+        if entry is None or is_null(entry.value):
             continue
         if not isinstance(entry.value, Scalar) or entry.value.kind is not ScalarKind.STR:
-            raise MetadataError(f"{name} is not text", mark=entry.value.mark, advice=_REPAIR)
+            raise MetadataError(f"{name} is not text", mark=entry.value.mark, advice=REPAIR)
         if entry.value.text:
             selectors[name] = entry.value.text
     if len(selectors) > 1:
         raise MetadataError(
-            f"more than one selector: {', '.join(selectors)}", mark=mark, expected="at most one", advice=_REPAIR
+            f"more than one selector: {', '.join(selectors)}", mark=mark, expected="at most one", advice=REPAIR
         )
     return selectors
 
 
 def _mac_only_encrypted(entry: Entry | None) -> bool:
-    if entry is None or _is_null(entry.value):
+    if entry is None or is_null(entry.value):
         return False
     value = entry.value
     if isinstance(value, Scalar) and value.kind in {ScalarKind.BOOL, ScalarKind.STR, ScalarKind.INT}:
@@ -254,4 +231,4 @@ def _mac_only_encrypted(entry: Entry | None) -> bool:
             return True
         if value.text in _FALSE:
             return False
-    raise MetadataError("mac_only_encrypted is neither true nor false", mark=value.mark, advice=_REPAIR)
+    raise MetadataError("mac_only_encrypted is neither true nor false", mark=value.mark, advice=REPAIR)
