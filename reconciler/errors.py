@@ -24,6 +24,7 @@ Messages are ours: text of the YAML parser, of sops, of the SDK and of a server 
 is passed on. Only ``cli`` turns an exit code into an exit.
 """
 
+import enum
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -53,7 +54,17 @@ def exit_code_of(codes: frozenset[int]) -> int:
     return next((code for code in _PRECEDENCE if code in codes), EXIT_DONE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Severity(enum.Enum):
+    """How much a problem matters; the values are SARIF's levels."""
+
+    ERROR = "error"
+    """It makes the input invalid: exit code 4."""
+
+    WARNING = "warning"
+    """Worth a look, and no reason to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing wrong with one place of the input.
 
@@ -81,6 +92,11 @@ class Problem:
 
     scope: str | None = None
     """``target/scope`` that cannot be reconciled because of it; None when the whole file cannot."""
+
+    rule: str = "invalid-input"
+    """Which rule it breaks, as a short name that stays the same whatever the words: ``recipients-differ``."""
+
+    severity: Severity = Severity.ERROR
 
     @property
     def where(self) -> str:
