@@ -1,4 +1,4 @@
-"""SOPS files, read in-process: strictly, to age recipients, without the sops binary.
+"""SOPS files, read in-process: strictly, and without the sops program.
 
 The values of a file, as sops types them and timestamps as text, with the keys that sops would find::
 
@@ -6,8 +6,8 @@ The values of a file, as sops types them and timestamps as text, with the keys t
 
     values = pysops.load("secrets.yaml")
 
-The steps one by one: `parse` makes a positioned tree of bytes, `read_metadata` says who can open it, `decrypt` unlocks
-it with `Identities`. The first two need no key:
+Who can open a file needs no key: `metadata`, `recipients`. The steps one by one: `parse` makes a positioned tree of
+bytes, `read_metadata` reads what sops wrote about it, `decrypt` unlocks it with `Identities`.
 
 >>> document = parse(b"password: hunter2")
 >>> document.root.entries[0].value.mark
@@ -17,7 +17,7 @@ Traceback (most recent call last):
     ...
 reconciler.pysops.errors.MetadataError: the file is not encrypted: it has no sops metadata
 
-Every error is a `SopsError`; none quotes the file.
+Every error is a `SopsError`; none quotes the file. What is read and what is refused: docs/pysops.md.
 """
 
 import os
@@ -27,6 +27,8 @@ from reconciler.pysops.crypt import decrypt
 from reconciler.pysops.document import MAX_FILE_BYTES, Document, Entry, Mapping, Node, Scalar, Sequence, parse
 from reconciler.pysops.envelope import Envelope, EnvelopeKind, parse_envelope
 from reconciler.pysops.errors import (
+    BinaryError,
+    ConfigError,
     DecryptionError,
     DocumentError,
     IdentityError,
@@ -46,6 +48,8 @@ from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind, Recipient, Wrapped
 
 __all__ = [
     "MAX_FILE_BYTES",
+    "BinaryError",
+    "ConfigError",
     "DecryptionError",
     "Document",
     "DocumentError",
@@ -72,14 +76,21 @@ __all__ = [
     "WrappedKey",
     "decrypt",
     "load",
+    "load_bytes",
+    "metadata",
     "parse",
     "parse_envelope",
     "read_file",
     "read_metadata",
+    "recipients",
 ]
 
 
-def load(source: bytes | str | os.PathLike[str], identities: Identities | None = None) -> dict[str, object]:
+Source = bytes | str | os.PathLike[str]
+"""The bytes of a file, or its path."""
+
+
+def load(source: Source, identities: Identities | None = None) -> dict[str, object]:
     """Decrypt one document.
 
     Args:
@@ -92,8 +103,39 @@ def load(source: bytes | str | os.PathLike[str], identities: Identities | None =
     Raises:
         SopsError: the file cannot be read, breaks a rule, or does not unlock.
     """
-    document = parse(source if isinstance(source, bytes) else read_file(source))
+    return load_bytes(_bytes_of(source), identities)
+
+
+def load_bytes(data: bytes, identities: Identities | None = None) -> dict[str, object]:
+    """Decrypt one document, the bytes of which are at hand; otherwise the same as `load`."""
+    document = parse(data)
     if identities is None:
         home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home() raises in containers without a user entry
         identities = Identities.from_environment(os.environ, home)
     return decrypt(document, identities)
+
+
+def metadata(source: Source) -> Metadata:
+    """Return what sops wrote about a file; needs no key.
+
+    Raises:
+        DocumentError: the file cannot be read, or breaks a rule of strict reading.
+        MetadataError: it is not encrypted, or its metadata is malformed.
+    """
+    return read_metadata(parse(_bytes_of(source)))
+
+
+def recipients(source: Source) -> tuple[Recipient, ...]:
+    """Return who can open a file, as far as it says; needs no key. Each stands there once, in file order.
+
+    Nothing proves that the data key is encrypted to whom the file names: its author wrote that.
+
+    Raises:
+        DocumentError: the file cannot be read, or breaks a rule of strict reading.
+        MetadataError: it is not encrypted, or its metadata is malformed.
+    """
+    return metadata(source).recipients
+
+
+def _bytes_of(source: Source) -> bytes:
+    return source if isinstance(source, bytes) else read_file(source)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from reconciler import pysops
-from reconciler.pysops import Identities, SopsError, load
+from reconciler.pysops import Identities, Recipient, SopsError, load, load_bytes
 from tests.pysops.test_crypt import PLAINTEXT, TAMPERED, VALUES, data_key_of, identities
 from tests.support.age_keys import AgeKey
+from tests.support.cli import PACKAGE_ROOT
 from tests.support.sops_tool import SopsTool
 
 
@@ -27,10 +28,35 @@ def test_load_finds_file_and_key_as_sops_does(
     assert load(path) == load(str(path)) == load(path.read_bytes()) == VALUES
 
 
+def test_bytes_are_loaded_without_a_file(sops: SopsTool, age_key: AgeKey) -> None:
+    """For somebody who has read the file from a commit."""
+    encrypted = sops.encrypt(PLAINTEXT, [age_key.recipient], encrypted_regex="^secrets$")
+    assert load_bytes(encrypted, identities(age_key)) == VALUES
+
+
+def test_who_can_open_a_file_shows_without_a_key(sops: SopsTool, age_key: AgeKey, tmp_path: Path) -> None:
+    """Recipients in the order of the file, and the rest of what sops wrote about it."""
+    other = AgeKey.generate()
+    encrypted = sops.encrypt(PLAINTEXT, [other.recipient, age_key.recipient], encrypted_regex="^secrets$")
+    path = tmp_path / "secrets.yaml"
+    path.write_bytes(encrypted)
+    expected = tuple(Recipient(kind="age", name=name) for name in (other.recipient, age_key.recipient))
+    assert pysops.recipients(path) == pysops.recipients(encrypted) == expected
+    assert pysops.metadata(path).encrypted_regex == "^secrets$"
+
+
 def test_the_examples_in_the_documentation_run() -> None:
     """The docstring of the package is true."""
     results = doctest.testmod(pysops)
     assert (results.attempted, results.failed) == (3, 0)
+
+
+def test_the_examples_of_the_guide_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/pysops.md shows is what happens; its file and its key are those of the demo."""
+    monkeypatch.chdir(PACKAGE_ROOT)
+    results = doctest.testfile("docs/pysops.md", module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert results.attempted >= 10
+    assert results.failed == 0
 
 
 def test_what_needs_no_key_imports_no_cryptography() -> None:
