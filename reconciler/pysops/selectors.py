@@ -65,14 +65,21 @@ def _regex(pattern: str, metadata: Metadata) -> Callable[[str], bool]:
     literal = _LITERAL.fullmatch(pattern)
     if literal is not None:  # the usual case needs no engine
         return literal[1].__eq__
-    search = _compile(pattern)
+    search = compile_re2(pattern)
     if search is None:
         raise MetadataError("a selector is not a regular expression", mark=metadata.mark, expected="RE2 syntax")
     return search
 
 
 @cache
-def _compile(pattern: str) -> Callable[[str], bool] | None:
+def compile_re2(pattern: str) -> Callable[[str], bool] | None:
+    """Compile a regular expression as sops would: RE2 syntax, found anywhere in the text.
+
+    Also for ``.sops.yaml``, whose rules are of the same syntax.
+
+    Returns:
+        Tells whether it is found in a text; None when it is no regular expression.
+    """
     import re2
 
     options = re2.Options()

@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.pysops import MetadataError
 from reconciler.pysops.selectors import selector_of
-from tests.pysops.test_metadata import AGE, REST, read
+from tests.pysops.test_sops_metadata import AGE, REST, read
 
 
 @pytest.mark.parametrize(
