@@ -1,41 +1,100 @@
-"""From the wrapped keys of a file to its data key: one group, or the parts of several put together."""
+"""From the wrapped keys of a file to its data key: what the one group wraps, or the parts of several put together.
+
+Written from ``GetDataKeyWithKeyServices`` of sops.go. No key service is ever asked: groups that only a KMS, a Vault or
+PGP could open stay closed, and the others may suffice.
+"""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
-from reconciler.pysops.errors import MetadataError, NoIdentity
+from reconciler.pysops.errors import DecryptionError, NoIdentity
 from reconciler.pysops.identities import Identities
+from reconciler.pysops.shamir import MIN_PARTS, combine
 from reconciler.pysops.sops_metadata import Metadata
+from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind, Recipient
 
 
-_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{50,2500}")
-"""What may be quoted from a file as a recipient: Bech32, X25519 or longer."""
+_QUOTABLE: Final = re.compile(r"age1(?:[a-z0-9]{1,20}1)?[02-9ac-hj-np-z]{50,2500}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+")
+"""What may be quoted from a file as a recipient: Bech32, X25519 or longer, a plugin's name in front; SSH keys."""
+
+_IN_WORDS: Final[dict[KeyKind, str]] = {
+    "age": "an age key",
+    "pgp": "a PGP key",
+    "kms": "AWS KMS",
+    "gcp_kms": "GCP KMS",
+    "hckms": "HuaweiCloud KMS",
+    "azure_kv": "Azure Key Vault",
+    "hc_vault": "HashiCorp Vault",
+}
+"""For what is not quoted: names of other kinds may hold anything."""
 
 
 def recover_data_key(metadata: Metadata, identities: Identities) -> bytes:
     """Open what identities at hand can open of the data key, and put it together.
 
+    Every group that opens adds its part, also beyond the threshold: as in sops, one wrong part spoils it then.
+
     Raises:
         NoIdentity: too little of it could be opened.
+        DecryptionError: what was opened does not make a secret.
     """
-    if len(metadata.key_groups) > 1:
-        raise MetadataError("key groups are not supported yet", mark=metadata.mark)
-    data_key = identities.open_group(metadata.key_groups[0])
-    if data_key is None:
-        raise _no_identity(metadata, identities)
-    return data_key
+    if len(metadata.key_groups) == 1:
+        data_key = identities.open_group(metadata.key_groups[0])
+        if data_key is None:
+            raise _no_identity(metadata, identities)
+        return data_key
+    opened = [identities.open_group(group) for group in metadata.key_groups]
+    parts = [part for part in opened if part is not None]
+    needed = max(metadata.shamir_threshold, MIN_PARTS)
+    if len(parts) < needed:
+        closed = [group for group, part in zip(metadata.key_groups, opened, strict=True) if part is None]
+        raise _too_few_groups(metadata, identities, closed, needed)
+    try:
+        return combine(parts)
+    except ValueError as error:
+        problem = str(error)
+    raise DecryptionError(f"the key groups do not make a data key: {problem}", mark=metadata.mark)
 
 
 def _no_identity(metadata: Metadata, identities: Identities) -> NoIdentity:
-    named = [recipient.name for recipient in metadata.recipients if _RECIPIENT.fullmatch(recipient.name)]
+    named = [str(name) for name in _quotable(metadata.recipients)]
+    return NoIdentity(
+        "no identity at hand opens the file" if len(identities) else "there is no identity to open the file with",
+        mark=metadata.mark,
+        expected=f"the key of {' or '.join(named)}" if named else None,
+        advice=_advice(identities),
+    )
+
+
+def _too_few_groups(metadata: Metadata, identities: Identities, closed: list[KeyGroup], needed: int) -> NoIdentity:
+    groups = len(metadata.key_groups)
+    opened = groups - len(closed)
+    named = "; ".join(dict.fromkeys(_whose(group) for group in closed))
+    return NoIdentity(
+        f"{opened or 'none'} of the {groups} key groups of the file opened, and {needed} are needed",
+        mark=metadata.mark,
+        expected=f"keys of {needed - opened} more of these groups: {named}",
+        advice=_advice(identities),
+    )
+
+
+def _whose(group: KeyGroup) -> str:
+    """Return whose keys open a group."""
+    recipients = dict.fromkeys(key.recipient for key in group)
+    quoted = list(_quotable(recipients))
+    others = [_IN_WORDS[one.kind] for one in recipients if one.name not in quoted]
+    return " or ".join(dict.fromkeys((*quoted, *others))) or "a group without keys"
+
+
+def _quotable(recipients: Iterable[Recipient]) -> Iterable[str]:
+    return (one.name for one in recipients if one.kind == "age" and _QUOTABLE.fullmatch(one.name))
+
+
+def _advice(identities: Identities) -> str:
     hints = [problem.what for problem in identities.problems]
     if len(identities):
         hints.insert(0, f"the keys at hand are those of {', '.join(identities.recipients)}")
     elif not hints:
         hints.append("put a key into SOPS_AGE_KEY or SOPS_AGE_KEY_FILE, or into the file sops/age/keys.txt of the user")
-    return NoIdentity(
-        "no identity at hand opens the file" if len(identities) else "there is no identity to open the file with",
-        mark=metadata.mark,
-        expected=f"the key of {' or '.join(named)}" if named else None,
-        advice="; ".join(hints),
-    )
+    return "; ".join(hints)

@@ -1,29 +1,19 @@
 """The ``sops`` mapping of a file: who can open it, what is encrypted, how it is sealed. Needs no key.
 
-As strict as sops in what it demands, and stricter where sops guesses: names are taken by their exact spelling, and one
-that differs in case alone is refused rather than ignored, as sops would honour it.
+As strict as sops in what it demands, and as weak in the types that it takes, see `weak_types`. Stricter where a field
+stands in two spellings, where the MAC could not be one, and where more key groups are needed than there are.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.pysops.document import Document, Entry, Mapping, Node, Scalar
+from reconciler.pysops.document import Document, Mapping, Node
 from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import Mark, MetadataError
-from reconciler.pysops.scalars import ScalarKind
-from reconciler.pysops.timestamps import from_rfc3339
-from reconciler.pysops.wrapped_keys import (
-    KEY_KINDS,
-    REPAIR,
-    KeyGroup,
-    Recipient,
-    WrappedKey,
-    is_null,
-    list_items,
-    read_key_group,
-    required_text,
-)
+from reconciler.pysops.timestamps import from_parsed_rfc3339
+from reconciler.pysops.weak_types import REPAIR, bool_of, fields_of, int_of, mappings_of, text_of
+from reconciler.pysops.wrapped_keys import KEY_KINDS, KeyGroup, Recipient, WrappedKey, read_key_group
 
 
 METADATA_KEY: Final = "sops"
@@ -49,14 +39,21 @@ _FIELDS: Final = frozenset(
     }
 )
 
-_VERSION: Final = re.compile(r"v?[0-9]+\.[0-9]+(?:\.[0-9]+)?(?:[-+][0-9A-Za-z.+-]+)?")
+_NUMBER: Final = "(?:0|[1-9][0-9]{0,19})"
+_WORD: Final = "[0-9]*[A-Za-z-][0-9A-Za-z-]*"
+_VERSION: Final = re.compile(
+    rf"v?(?P<release>{_NUMBER}\.{_NUMBER}\.{_NUMBER})(?:-(?P<pre>(?:{_NUMBER}|{_WORD})(?:\.(?:{_NUMBER}|{_WORD}))*))?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+)
+"""https://semver.org, with a ``v`` in front or not, as ``AIsNewerThanB`` of version/version.go takes it."""
 
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
-"""Go's ``strconv.ParseBool``, and empty text, as mapstructure has it."""
+_FIRST_VERSIONS: Final = "1."
+"""What begins so is taken for an old version unread."""
 
-_MAX_THRESHOLD: Final = 255
-"""Parts of a secret are numbered by one byte."""
+_CONTEXT_REPAIRED: Final = (3, 3, 0, 1)
+"""``KMS_ENC_CTX_BUG_FIXED_VERSION`` of cmd/sops/common/common.go."""
+
+_MAX_UINT64: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +87,9 @@ class Metadata:
     encrypted_comment_regex: str | None
     """Selectors: at most one of the six is set. Without any, what ends in `_unencrypted` is plain."""
 
+    selector_mark: Mark
+    """Where the selector stands; `mark` when there is none."""
+
     mac_only_encrypted: bool
     """Whether the MAC leaves out what is not encrypted."""
 
@@ -118,117 +118,110 @@ def read_metadata(document: Document) -> Metadata:
     mark = entry.key.mark
     if not isinstance(entry.value, Mapping):
         raise MetadataError("sops is not a mapping", mark=mark, advice=REPAIR)
-    fields = _fields(entry.value)
+    fields = fields_of(entry.value, _FIELDS, METADATA_KEY)
     groups = _key_groups(fields, mark)
+    mac, mac_mark = _mac(fields, mark)
     selectors = _selectors(fields, mark)
-    mac = required_text(fields, "mac", mark)
     return Metadata(
         mark=mark,
         lastmodified=_lastmodified(fields, mark),
-        mac=_mac(mac),
-        mac_mark=mac.mark,
-        version=_version(fields, mark),
+        mac=mac,
+        mac_mark=mac_mark,
+        version=_version(fields, mark, groups),
         key_groups=groups,
         shamir_threshold=_shamir_threshold(fields.get("shamir_threshold"), len(groups)),
-        mac_only_encrypted=_mac_only_encrypted(fields.get("mac_only_encrypted")),
-        unencrypted_suffix=selectors.get("unencrypted_suffix"),
-        encrypted_suffix=selectors.get("encrypted_suffix"),
-        unencrypted_regex=selectors.get("unencrypted_regex"),
-        encrypted_regex=selectors.get("encrypted_regex"),
-        unencrypted_comment_regex=selectors.get("unencrypted_comment_regex"),
-        encrypted_comment_regex=selectors.get("encrypted_comment_regex"),
+        **{name: selectors.get(name) for name in _SELECTORS},
+        selector_mark=next((fields[name].mark for name in selectors), mark),
+        mac_only_encrypted=bool_of(fields.get("mac_only_encrypted"), "mac_only_encrypted"),
     )
 
 
-def _fields(node: Mapping) -> dict[str, Entry]:
-    fields: dict[str, Entry] = {}
-    for entry in node.entries:
-        name = entry.key.text
-        if name in _FIELDS:
-            fields[name] = entry
-        elif name.lower() in _FIELDS:
-            raise MetadataError(
-                "a field of sops in another spelling", mark=entry.key.mark, expected="lower case", advice=REPAIR
-            )
-    return fields
-
-
-def _key_groups(fields: dict[str, Entry], mark: Mark) -> tuple[KeyGroup, ...]:
-    # As sops has it: any list at the top makes one group, and key_groups is not looked at.
-    top = read_key_group(fields, "sops")
+def _key_groups(fields: dict[str, Node], mark: Mark) -> tuple[KeyGroup, ...]:
+    # As sops has it: any list at the top makes one group, and key_groups is only looked at for the types it holds.
+    top = read_key_group(fields, METADATA_KEY)
+    name = "sops.key_groups"
+    groups = tuple(
+        read_key_group(fields_of(item, KEY_KINDS, f"an item of {name}"), name, used=not top)
+        for item in mappings_of(fields.get("key_groups"), name)
+    )
     if top:
         return (top,)
-    groups = tuple(_key_group(item) for item in list_items(fields.get("key_groups"), "sops.key_groups"))
     if not groups:
         raise MetadataError("no key source: nobody could open the file", mark=mark, advice=REPAIR)
     return groups
 
 
-def _key_group(item: Node) -> KeyGroup:
-    if not isinstance(item, Mapping):
-        raise MetadataError("an item of sops.key_groups is not a mapping", mark=item.mark, advice=REPAIR)
-    return read_key_group({entry.key.text: entry for entry in item.entries}, "sops.key_groups")
+def _shamir_threshold(node: Node | None, groups: int) -> int:
+    threshold = int_of(node, "shamir_threshold")
+    if node is not None and 1 < groups < threshold:
+        raise MetadataError(
+            "shamir_threshold is above the number of key groups: nobody could open the file",
+            mark=node.mark,
+            expected=f"at most {groups}",
+            advice=REPAIR,
+        )
+    return max(threshold, 0)
 
 
-def _shamir_threshold(entry: Entry | None, groups: int) -> int:
-    if entry is None or is_null(entry.value):
-        return 0
-    value = entry.value
-    if isinstance(value, Scalar) and value.kind is ScalarKind.INT and re.fullmatch("[0-9]{1,3}", value.text):
-        threshold = int(value.text)
-        if threshold <= min(_MAX_THRESHOLD, max(groups, 1)):
-            return threshold
-    raise MetadataError("shamir_threshold is not a number of key groups", mark=value.mark, advice=REPAIR)
+def _required(fields: dict[str, Node], name: str, mark: Mark) -> tuple[str, Mark]:
+    node = fields.get(name)
+    text = text_of(node, name)
+    if node is None or not text:
+        raise MetadataError(f"sops has no {name}", mark=mark if node is None else node.mark, advice=REPAIR)
+    return text, node.mark
 
 
-def _mac(scalar: Scalar) -> str:
-    envelope = parse_envelope(scalar.text)
+def _mac(fields: dict[str, Node], mark: Mark) -> tuple[str, Mark]:
+    text, place = _required(fields, "mac", mark)
+    envelope = parse_envelope(text)
     if envelope is None or envelope.kind != "str":
-        raise MetadataError("the MAC is not an encrypted text", mark=scalar.mark, advice=REPAIR)
-    return scalar.text
+        raise MetadataError("the MAC is not an encrypted text", mark=place, advice=REPAIR)
+    return text, place
 
 
-def _lastmodified(fields: dict[str, Entry], mark: Mark) -> str:
-    scalar = required_text(fields, "lastmodified", mark)
-    canonical = from_rfc3339(scalar.text)
+def _lastmodified(fields: dict[str, Node], mark: Mark) -> str:
+    text, place = _required(fields, "lastmodified", mark)
+    canonical = from_parsed_rfc3339(text)
     if canonical is None:
         raise MetadataError(
-            "lastmodified is not a timestamp", mark=scalar.mark, expected="RFC 3339, in quotes", advice=REPAIR
+            "lastmodified is not a timestamp", mark=place, expected="RFC 3339, in quotes", advice=REPAIR
         )
     return canonical
 
 
-def _version(fields: dict[str, Entry], mark: Mark) -> str:
-    scalar = required_text(fields, "version", mark)
-    if _VERSION.fullmatch(scalar.text) is None:
-        raise MetadataError("version is not a version", mark=scalar.mark, expected="such as 3.13.3", advice=REPAIR)
-    return scalar.text
+def _version(fields: dict[str, Node], mark: Mark, groups: tuple[KeyGroup, ...]) -> str:
+    text, place = _required(fields, "version", mark)
+    numbers = () if text.startswith(_FIRST_VERSIONS) else _version_order(text)
+    if numbers is None:
+        raise MetadataError(
+            "version is not a version", mark=place, expected="such as 3.13.3, in quotes or not", advice=REPAIR
+        )
+    if numbers < _CONTEXT_REPAIRED and any(key.mixed_context for group in groups for key in group):
+        # sops would ask KMS in every way that the old version might have done.
+        raise MetadataError(
+            "AWS KMS with an encryption context of several values, written by a sops older than 3.3.0",
+            mark=place,
+            advice="decrypt the file with sops, and encrypt it again",
+        )
+    return text
 
 
-def _selectors(fields: dict[str, Entry], mark: Mark) -> dict[str, str]:
-    selectors = {}
-    for name in _SELECTORS:
-        entry = fields.get(name)
-        if entry is None or is_null(entry.value):
-            continue
-        if not isinstance(entry.value, Scalar) or entry.value.kind is not ScalarKind.STR:
-            raise MetadataError(f"{name} is not text", mark=entry.value.mark, advice=REPAIR)
-        if entry.value.text:
-            selectors[name] = entry.value.text
+def _version_order(text: str) -> tuple[int, ...] | None:
+    """Return major, minor and patch number, and 0 for what comes before a release, else 1; None for no version."""
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        return None
+    before = match["pre"]
+    release = tuple(int(number) for number in match["release"].split("."))
+    counted = [int(part) for part in (before or "").split(".") if part.isdigit()]
+    return None if max(*release, *counted) > _MAX_UINT64 else (*release, int(before is None))
+
+
+def _selectors(fields: dict[str, Node], mark: Mark) -> dict[str, str]:
+    texts = {name: text_of(fields.get(name), name) for name in _SELECTORS}
+    selectors = {name: text for name, text in texts.items() if text}
     if len(selectors) > 1:
         raise MetadataError(
             f"more than one selector: {', '.join(selectors)}", mark=mark, expected="at most one", advice=REPAIR
         )
     return selectors
-
-
-def _mac_only_encrypted(entry: Entry | None) -> bool:
-    if entry is None or is_null(entry.value):
-        return False
-    value = entry.value
-    if isinstance(value, Scalar) and value.kind in {ScalarKind.BOOL, ScalarKind.STR, ScalarKind.INT}:
-        if value.text in _TRUE:
-            return True
-        if value.text in _FALSE:
-            return False
-    raise MetadataError("mac_only_encrypted is neither true nor false", mark=value.mark, advice=REPAIR)

@@ -14,6 +14,12 @@ _RFC3339: Final = re.compile(
 )
 """https://www.rfc-editor.org/rfc/rfc3339#section-5.6, upper-case T and Z only, as Go's ``Time.UnmarshalText``."""
 
+_PARSED: Final = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}T)(?P<hour>[0-9]{1,2})(?P<clock>:[0-9]{2}:[0-9]{2})"
+    r"(?:[.,](?P<fraction>[0-9]+))?(?:Z|(?P<sign>[-+])(?P<ahead>[0-9]{2}):(?P<further>[0-9]{2}))"
+)
+"""What Go's ``time.Parse`` takes besides: an hour of one digit, a comma, and offsets up to 24 hours and 60 minutes."""
+
 _YAML: Final = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})"
     r"(?:(?P<separator>[Tt ])(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{1,2}):(?P<second>[0-9]{1,2})"
@@ -34,6 +40,23 @@ def from_rfc3339(text: str) -> str | None:
     """
     match = _RFC3339.fullmatch(text)
     return None if match is None else _canonical(match)
+
+
+def from_parsed_rfc3339(text: str) -> str | None:
+    """Return what `from_rfc3339` does, of all that Go's ``time.Parse`` takes for RFC 3339: a little more than it is."""
+    match = _PARSED.fullmatch(text)
+    if match is None:
+        return None
+    zone = "Z"
+    if match["sign"] is not None:
+        hours, minutes = int(match["ahead"]), int(match["further"])
+        if hours > 24 or minutes > 60:  # noqa: PLR2004  # a clock, as loose as Go has it
+            return None
+        hours, minutes = divmod(hours * 60 + minutes, 60)
+        zone = f"{match['sign']}{hours:02}:{minutes:02}" if hours or minutes else "Z"
+    fraction = (match["fraction"] or "")[:_FRACTION_DIGITS].rstrip("0")
+    at_utc = from_rfc3339(f"{match['date']}{match['hour']:0>2}{match['clock']}{'.' if fraction else ''}{fraction}Z")
+    return None if at_utc is None else at_utc.removesuffix("Z") + zone
 
 
 def from_yaml(text: str) -> str | None:

@@ -4,14 +4,15 @@ A file has one group of recipients, any of whom can open it; or several ``key_gr
 together (Shamir's secret sharing). See https://getsops.io/docs/#key-groups.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, assert_never, get_args
 
-from reconciler.pysops.document import Entry, Mapping, Node, Scalar, Sequence
+from reconciler.pysops import document
+from reconciler.pysops.document import Node
 from reconciler.pysops.errors import Mark, MetadataError
-from reconciler.pysops.scalars import ScalarKind
-from reconciler.pysops.timestamps import from_rfc3339
+from reconciler.pysops.timestamps import from_parsed_rfc3339
+from reconciler.pysops.weak_types import REPAIR, fields_of, mappings_of, pairs_of, text_of
 
 
 KeyKind = Literal["age", "pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault"]
@@ -19,18 +20,16 @@ KeyKind = Literal["age", "pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault
 
 KEY_KINDS: Final[tuple[KeyKind, ...]] = get_args(KeyKind)
 
-REPAIR: Final = "restore the file from git, or encrypt it again with sops"
-
-_IDENTIFYING: Final[dict[KeyKind, tuple[str, ...]]] = {
+_FIELDS: Final[dict[KeyKind, tuple[str, ...]]] = {
     "age": ("recipient",),
     "pgp": ("fp",),
-    "kms": ("arn",),
+    "kms": ("arn", "role", "context", "aws_profile"),
     "gcp_kms": ("resource_id",),
     "hckms": ("key_id",),
     "azure_kv": ("vault_url", "name", "version"),
     "hc_vault": ("vault_address", "engine_path", "key_name"),
 }
-"""Fields that every item of a list must have, besides ``enc``. The version of an Azure key may be empty."""
+"""What names a recipient; besides there is ``enc``, and ``created_at`` for all but age. sops misses none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -58,6 +57,8 @@ class WrappedKey:
     """For age an armored age file."""
 
     mark: Mark
+    mixed_context: bool = False
+    """Of AWS KMS: an encryption context of several values, for which sops before 3.3.0 did not ask KMS as it should."""
 
 
 KeyGroup = tuple[WrappedKey, ...]
@@ -73,106 +74,58 @@ def kms_name(arn: str, *, role: str = "", context: Iterable[tuple[str, str]] = (
     return f"{name}|{pairs}" if pairs else name
 
 
-def read_key_group(fields: dict[str, Entry], parent: str) -> KeyGroup:
+def read_key_group(fields: Mapping[str, Node], parent: str, *, used: bool = True) -> KeyGroup:
     """Read the key lists of ``sops`` or of one of its ``key_groups``.
 
     Args:
         fields: by name.
         parent: what they stand in, for messages.
+        used: whether the group counts; sops looks less closely at one that does not.
 
     Raises:
         MetadataError: a list or an item is malformed.
     """
     keys: list[WrappedKey] = []
     for kind in KEY_KINDS:
-        for item in list_items(fields.get(kind), f"{parent}.{kind}"):
-            if not isinstance(item, Mapping):
-                raise MetadataError(f"an item of {parent}.{kind} is not a mapping", mark=item.mark, advice=REPAIR)
-            keys.append(_wrapped_key(item, kind, f"an item of {parent}.{kind}"))
+        name = f"{parent}.{kind}"
+        keys.extend(_wrapped_key(item, kind, name, used=used) for item in mappings_of(fields.get(kind), name))
     return tuple(keys)
 
 
-def list_items(entry: Entry | None, name: str) -> tuple[Node, ...]:
-    """Return the items of a list that may be missing or null.
-
-    Raises:
-        MetadataError: it is something else.
-    """
-    if entry is None or is_null(entry.value):
-        return ()
-    if not isinstance(entry.value, Sequence):
-        raise MetadataError(f"{name} is not a list", mark=entry.value.mark, advice=REPAIR)
-    return entry.value.items
-
-
-def is_null(node: Node) -> bool:
-    """Tell whether ``node`` is null."""
-    return isinstance(node, Scalar) and node.kind is ScalarKind.NULL
-
-
-def required_text(fields: dict[str, Entry], name: str, mark: Mark, *, parent: str = "sops") -> Scalar:
-    """Return a text of the metadata that must be there and not be empty.
-
-    Raises:
-        MetadataError: it is missing, empty or no text.
-    """
-    scalar = optional_text(fields, name)
-    if scalar is None:
-        raise MetadataError(f"{parent} has no {name}", mark=mark, advice=REPAIR)
-    return scalar
+def _wrapped_key(item: document.Mapping, kind: KeyKind, parent: str, *, used: bool) -> WrappedKey:
+    names = _FIELDS[kind]
+    dated = kind != "age"
+    fields = fields_of(item, (*names, "enc", "created_at") if dated else (*names, "enc"), f"an item of {parent}")
+    context = pairs_of(fields.pop("context", None), f"context of {parent}") if "context" in names else {}
+    texts = {name: text_of(fields[name], f"{name} of {parent}") if name in fields else "" for name in (*names, "enc")}
+    if dated:
+        node = fields.get("created_at")
+        created_at = text_of(node, f"created_at of {parent}")
+        if used and from_parsed_rfc3339(created_at) is None:
+            mark = item.mark if node is None else node.mark
+            raise MetadataError(
+                f"created_at of {parent} is not a timestamp", mark=mark, expected="RFC 3339, in quotes", advice=REPAIR
+            )
+    if used and kind == "hckms" and not all(part.strip() for part in texts["key_id"].partition(":")):
+        raise MetadataError(f"key_id of {parent} is none", mark=item.mark, expected="REGION:UUID", advice=REPAIR)
+    return WrappedKey(
+        recipient=Recipient(kind=kind, name=_name(kind, texts, context)),
+        enc=texts["enc"],
+        mark=item.mark,
+        mixed_context=len(context) > 1 and (len(set(context.values())) > 1 or None in context.values()),
+    )
 
 
-def optional_text(fields: dict[str, Entry], name: str) -> Scalar | None:
-    """Return a text of the metadata; None when it is missing, null or empty.
-
-    Raises:
-        MetadataError: it is no text.
-    """
-    entry = fields.get(name)
-    if entry is None or is_null(entry.value):
-        return None
-    value = entry.value
-    if not isinstance(value, Scalar) or value.kind is not ScalarKind.STR:
-        raise MetadataError(f"{name} is not text", mark=value.mark, advice=REPAIR)
-    return value if value.text else None
-
-
-def _wrapped_key(item: Mapping, kind: KeyKind, parent: str) -> WrappedKey:
-    fields = {field.key.text: field for field in item.entries}
-
-    def text(name: str) -> str:
-        return required_text(fields, name, item.mark, parent=parent).text
-
-    def or_empty(name: str) -> str:
-        scalar = optional_text(fields, name)
-        return "" if scalar is None else scalar.text
-
-    parts = [or_empty(name) if name == "version" else text(name) for name in _IDENTIFYING[kind]]
-    if kind != "age" and from_rfc3339(text("created_at")) is None:
-        raise MetadataError(f"created_at of {parent} is not a timestamp", mark=item.mark, expected="RFC 3339")
+def _name(kind: KeyKind, texts: Mapping[str, str], context: Mapping[str, str | None]) -> str:
     match kind:
         case "age" | "pgp" | "gcp_kms" | "hckms":
-            name = parts[0]
+            return texts[_FIELDS[kind][0]]
         case "kms":
-            role, profile = or_empty("role"), or_empty("aws_profile")
-            name = kms_name(parts[0], role=role, context=_context(fields.get("context"), parent), profile=profile)
+            pairs = [(key, value or "") for key, value in context.items()]
+            return kms_name(texts["arn"], role=texts["role"], context=pairs, profile=texts["aws_profile"])
         case "azure_kv":
-            name = f"{parts[0]}/keys/{parts[1]}/{parts[2]}"
+            return f"{texts['vault_url']}/keys/{texts['name']}/{texts['version']}"
         case "hc_vault":
-            name = f"{parts[0]}/v1/{parts[1]}/keys/{parts[2]}"
+            return f"{texts['vault_address']}/v1/{texts['engine_path']}/keys/{texts['key_name']}"
         case _:
             assert_never(kind)
-    return WrappedKey(recipient=Recipient(kind=kind, name=name), enc=text("enc"), mark=item.mark)
-
-
-def _context(entry: Entry | None, parent: str) -> list[tuple[str, str]]:
-    if entry is None or is_null(entry.value):
-        return []
-    pairs: list[tuple[str, str]] = []
-    for field_ in entry.value.entries if isinstance(entry.value, Mapping) else ():
-        if not isinstance(field_.value, Scalar) or field_.value.kind is not ScalarKind.STR:
-            raise MetadataError(f"the context of {parent} is not text", mark=field_.value.mark, advice=REPAIR)
-        pairs.append((field_.key.text, field_.value.text))
-    if not isinstance(entry.value, Mapping):
-        raise MetadataError(f"the context of {parent} is not a mapping", mark=entry.value.mark, advice=REPAIR)
-    return pairs
