@@ -4,6 +4,8 @@ Strict whatever decrypts: refused are a second document, duplicate keys, aliases
 BOM, control characters and the line breaks NEL, U+2028, U+2029 and lone CR, keys that are not text, an ``ENC[…]`` that
 does not match to its end, and more than 16 MiB.
 
+What people write by hand beside the encrypted files, ``.sops.yaml``, may have anchors, aliases and ``<<``: see `parse`.
+
 Reads libyaml's events, as the nodes that PyYAML builds of them no longer show tags, anchors and directives. Nothing
 recurses, so that no depth of nesting exhausts the stack.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from yaml import CLoader, YAMLError
 from yaml import parse as yaml_events
@@ -40,6 +42,9 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 MAX_DEPTH: Final = 100
 """Most mappings and lists within each other."""
+
+MAX_ALIASED_NODES: Final = 10_000
+"""Most nodes that aliases stand for, all of them together: a few lines can otherwise stand for billions."""
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]|\r(?!\n)")
 
@@ -103,11 +108,13 @@ class Document:
     """Everything, the ``sops`` metadata included."""
 
 
-def parse(data: bytes) -> Document:
+def parse(data: bytes, *, aliases: bool = False) -> Document:
     """Read the bytes of a file.
 
     Args:
         data: the whole file.
+        aliases: take anchors and aliases, of up to `MAX_ALIASED_NODES`. An aliased node has the place where it was
+            written; ``<<`` becomes a key like others, merging is left to the caller.
 
     Returns:
         The tree, with the place of every node.
@@ -120,7 +127,7 @@ def parse(data: bytes) -> Document:
     text = _decode(data)
     _check_characters(text)
     _check_conflict_markers(text)
-    return Document(root=_build(data))
+    return Document(root=_build(data, aliases=aliases))
 
 
 def _decode(data: bytes) -> str:
@@ -162,8 +169,8 @@ def _mark_at(text: str, offset: int) -> Mark:
     return Mark(line=text.count("\n", 0, offset) + 1, column=offset - text.rfind("\n", 0, offset))
 
 
-def _build(data: bytes) -> Mapping:
-    builder = _Builder()
+def _build(data: bytes, *, aliases: bool) -> Mapping:
+    builder = _Builder(_Anchors() if aliases else None)
     try:
         for event in yaml_events(data, Loader=CLoader):
             builder.take(event)
@@ -179,10 +186,12 @@ def _build(data: bytes) -> Mapping:
 class _OpenMapping:
     """A mapping that has begun and not ended."""
 
-    __slots__ = ("entries", "key", "mark", "names")
+    __slots__ = ("anchor", "entries", "key", "mark", "merges", "names")
 
-    def __init__(self, mark: Mark) -> None:
+    def __init__(self, mark: Mark, anchor: str | None, *, merges: bool) -> None:
         self.mark = mark
+        self.anchor = anchor
+        self.merges = merges
         self.entries: list[Entry] = []
         self.names: set[str] = set()
         self.key: Scalar | None = None
@@ -202,7 +211,7 @@ class _OpenMapping:
             raise DocumentError(
                 "a key that is not text", mark=node.mark, advice="put it in quotes if it is meant as a name"
             )
-        if node.text == "<<":
+        if node.text == "<<" and not self.merges:
             raise DocumentError("a merge key (<<)", mark=node.mark, advice="write out what it would merge")
         if node.text in self.names:
             raise DocumentError("a key that stands twice in its mapping", mark=node.mark, advice="remove one of them")
@@ -213,10 +222,11 @@ class _OpenMapping:
 class _OpenSequence:
     """A list that has begun and not ended."""
 
-    __slots__ = ("items", "mark")
+    __slots__ = ("anchor", "items", "mark")
 
-    def __init__(self, mark: Mark) -> None:
+    def __init__(self, mark: Mark, anchor: str | None) -> None:
         self.mark = mark
+        self.anchor = anchor
         self.items: list[Node] = []
 
     def take(self, node: Node) -> None:
@@ -226,25 +236,73 @@ class _OpenSequence:
         return Sequence(items=tuple(self.items), mark=self.mark)
 
 
+class _Anchors:
+    """What anchors name, and how much has been made of it by aliases.
+
+    Nodes are shared, not copied; what is limited is the work of whoever walks the tree.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._extents: dict[int, tuple[Node, int, int]] = {}
+        """By identity: the node, kept so that its identity stays its own; how many nodes it is, and how many levels."""
+        self._aliased = 0
+
+    def define(self, name: str, node: Node) -> None:
+        self._nodes[name] = node
+        self._extents[id(node)] = (node, *self._extent(node))
+
+    def resolve(self, name: str, mark: Mark, depth: int) -> Node:
+        node = self._nodes.get(name)
+        if node is None:
+            raise DocumentError("an alias of nothing that stands above it", mark=mark)
+        _, nodes, levels = self._extents[id(node)]
+        self._aliased += nodes
+        if self._aliased > MAX_ALIASED_NODES or depth + levels > MAX_DEPTH:
+            raise DocumentError(
+                "aliases stand for too much", mark=mark, expected=f"at most {MAX_ALIASED_NODES:,} values in all"
+            )
+        return node
+
+    def _extent(self, node: Node) -> tuple[int, int]:
+        known = self._extents.get(id(node))
+        if known is not None:
+            return known[1], known[2]
+        match node:
+            case Scalar():
+                return 1, 0
+            case Mapping():
+                inner: tuple[Node, ...] = tuple(part for entry in node.entries for part in (entry.key, entry.value))
+            case Sequence():
+                inner = node.items
+            case _:
+                assert_never(node)
+        extents = [self._extent(part) for part in inner]
+        return 1 + sum(nodes for nodes, _ in extents), 1 + max((levels for _, levels in extents), default=0)
+
+
 class _Builder:
     """Takes the events of one file, one by one, and refuses what is not read."""
 
-    def __init__(self) -> None:
+    def __init__(self, anchors: _Anchors | None) -> None:
+        self._anchors = anchors
+        """None where anchors and aliases are refused."""
         self._open: list[_OpenMapping | _OpenSequence] = []
         self._root: Node | None = None
 
     def take(self, event: Event) -> None:
         match event:
             case ScalarEvent():
-                self._add(self._scalar(event))
+                self._add(self._scalar(event), event.anchor)
             case MappingStartEvent() | SequenceStartEvent():
                 self._start(event)
             case MappingEndEvent() | SequenceEndEvent():
-                self._add(self._open.pop().close())
+                ended = self._open.pop()
+                self._add(ended.close(), ended.anchor)
             case DocumentStartEvent():
                 self._start_document(event)
             case AliasEvent():
-                raise DocumentError("an alias", mark=_mark_of(event), advice="write the value out")
+                self._add(self._aliased(event), None)
             case StreamStartEvent() | StreamEndEvent() | DocumentEndEvent():
                 pass
             case _:  # whatever libyaml may learn to say
@@ -274,24 +332,34 @@ class _Builder:
 
     def _start(self, event: MappingStartEvent | SequenceStartEvent) -> None:
         mark = _mark_of(event)
-        _check_properties(event, mark)
+        self._check_properties(event, mark)
         if len(self._open) >= MAX_DEPTH:
             raise DocumentError("nested too deeply", mark=mark, expected=f"at most {MAX_DEPTH} levels")
         parent = self._open[-1] if self._open else None
         if isinstance(parent, _OpenMapping) and parent.key is None:
             raise DocumentError("a key that is not text", mark=mark)
-        self._open.append(_OpenMapping(mark) if isinstance(event, MappingStartEvent) else _OpenSequence(mark))
+        if isinstance(event, MappingStartEvent):
+            self._open.append(_OpenMapping(mark, event.anchor, merges=self._anchors is not None))
+        else:
+            self._open.append(_OpenSequence(mark, event.anchor))
 
-    def _add(self, node: Node) -> None:
+    def _add(self, node: Node, anchor: str | None) -> None:
+        if anchor is not None and self._anchors is not None:
+            self._anchors.define(anchor, node)
         if self._open:
             self._open[-1].take(node)
         else:
             self._root = node
 
-    @staticmethod
-    def _scalar(event: ScalarEvent) -> Scalar:
+    def _aliased(self, event: AliasEvent) -> Node:
         mark = _mark_of(event)
-        _check_properties(event, mark)
+        if self._anchors is None:
+            raise DocumentError("an alias", mark=mark, advice="write the value out")
+        return self._anchors.resolve(event.anchor or "", mark, len(self._open))
+
+    def _scalar(self, event: ScalarEvent) -> Scalar:
+        mark = _mark_of(event)
+        self._check_properties(event, mark)
         text: str = event.value
         if event.style:
             kind = ScalarKind.STR
@@ -306,12 +374,11 @@ class _Builder:
             )
         return Scalar(text=text, kind=kind, mark=mark)
 
-
-def _check_properties(event: ScalarEvent | MappingStartEvent | SequenceStartEvent, mark: Mark) -> None:
-    if event.anchor is not None:
-        raise DocumentError("an anchor", mark=mark, advice="write the value out wherever it is meant")
-    if event.tag is not None:
-        raise DocumentError("a tag", mark=mark, advice="remove what starts with !")
+    def _check_properties(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent, mark: Mark) -> None:
+        if event.anchor is not None and self._anchors is None:
+            raise DocumentError("an anchor", mark=mark, advice="write the value out wherever it is meant")
+        if event.tag is not None:
+            raise DocumentError("a tag", mark=mark, advice="remove what starts with !")
 
 
 def _mark_of(event: Event) -> Mark:
