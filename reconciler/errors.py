@@ -103,14 +103,19 @@ class Problem:
         """``file:line:column`` as editors understand it, without the parts that are not known."""
         return ":".join(str(part) for part in (self.path, self.line, self.column) if part is not None)
 
-    def __str__(self) -> str:
-        """One line: where, what, expected, advice."""
-        text = f"{self.where}: {self.what}"
+    @property
+    def text(self) -> str:
+        """Everything but the place: what, expected, advice."""
+        text = self.what
         if self.expected is not None:
             text += f"; expected {self.expected}"
         if self.advice is not None:
             text += f" ({self.advice})"
         return text
+
+    def __str__(self) -> str:
+        """One line: where, what, expected, advice."""
+        return f"{self.where}: {self.text}"
 
 
 class ReconcilerError(Exception):

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from reconciler.report.as_json import render_json
 from reconciler.report.as_markdown import render_markdown
+from reconciler.report.as_sarif import render_problems_sarif
 from reconciler.report.as_text import render_text
 from reconciler.report.escape import code_span, escape_text
 from reconciler.report.progress import ProgressBar
@@ -78,6 +79,7 @@ __all__ = [
     "render_markdown",
     "render_problems",
     "render_problems_json",
+    "render_problems_sarif",
     "render_targets",
     "render_targets_json",
     "render_text",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, Severity
 from reconciler.model import Acl
 from reconciler.report.as_json import dump, instant
 from reconciler.report.layout import Cell, Line, Tone, aligned, paint, sentence
@@ -118,16 +118,28 @@ def _scope_fields(scope: ListedScope) -> dict[str, object]:
 def render_problems(problems: tuple[Problem, ...], *, files: int, color: bool) -> str:
     """Return one line per problem, as compilers print them, and a last line with their number.
 
+    Lines are not wrapped: a command in them can be copied, and `grep` finds a problem whole.
+
     Args:
         problems: What was found, in the order in which it is shown.
         files: How many files were looked at.
         color: Use ANSI colours.
     """
-    lines = [Line((Cell(str(problem)),)) for problem in problems]
-    tone = Tone.BAD if problems else Tone.GOOD
-    found = count(len(problems), "problem") if problems else "no problems"
-    lines += sentence(f"{found} in {count(files, 'file')}", tone=tone)
+    warnings = sum(problem.severity is Severity.WARNING for problem in problems)
+    errors = len(problems) - warnings
+    found = count(errors, "problem") if errors else "no problems"
+    if warnings:
+        found += f", {count(warnings, 'warning')}"
+    tone = Tone.BAD if errors else Tone.CHANGE if warnings else Tone.GOOD
+    lines = [*map(_problem, problems), *sentence(f"{found} in {count(files, 'file')}", tone=tone)]
     return paint(lines, color=color)
+
+
+def _problem(problem: Problem) -> Line:
+    rule = Cell(f"[{problem.rule}]", Tone.QUIET)
+    if problem.severity is Severity.WARNING:
+        return Line((Cell(f"{problem.where}: warning: {problem.text}", Tone.CHANGE), rule))
+    return Line((Cell(str(problem)), rule))
 
 
 def render_problems_json(problems: tuple[Problem, ...], *, files: int) -> str:
@@ -144,6 +156,8 @@ def render_problems_json(problems: tuple[Problem, ...], *, files: int) -> str:
                     "expected": problem.expected,
                     "advice": problem.advice,
                     "scope": problem.scope,
+                    "rule": problem.rule,
+                    "severity": problem.severity.value,
                 }
                 for problem in problems
             ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, Severity
 from reconciler.model import Acl, KeyName, Permission, Principal, ScopeName
 from reconciler.report import (
     Format,
@@ -15,6 +15,7 @@ from reconciler.report import (
     render_listing_json,
     render_problems,
     render_problems_json,
+    render_problems_sarif,
     render_targets,
     render_targets_json,
 )
@@ -73,9 +74,25 @@ PROBLEMS = (
         expected="acls, prune, rotation, version or secrets",
         advice="did you mean rotation?",
         scope="prod/payments",
+        rule="unknown-field",
     ),
     Problem(path="secrets/prod/\x1b[2Jempty.yaml", what="the file is empty"),
+    Problem(
+        path="secrets/targets.yaml",
+        line=7,
+        column=5,
+        what="no file feeds the target 'spare'",
+        advice="take it out, or leave it for later",
+        rule="unused-target",
+        severity=Severity.WARNING,
+    ),
 )
+
+RULES = {
+    "invalid-input": "input that a run cannot use",
+    "unknown-field": "fields are those of an allow-list",
+    "unused-target": "every target is fed by a file",
+}
 
 TABLES = {
     "targets.text": render_targets(TARGETS, color=False),
@@ -83,9 +100,13 @@ TABLES = {
     "no-targets.text": render_targets((), color=False),
     "listing.text": render_listing(LISTING, color=False),
     "listing.json": render_listing_json(LISTING),
-    "problems.text": render_problems(PROBLEMS, files=2, color=False),
-    "problems.json": render_problems_json(PROBLEMS, files=2),
+    "problems.text": render_problems(PROBLEMS, files=3, color=False),
+    "problems.colour": render_problems(PROBLEMS, files=3, color=True),
+    "problems.json": render_problems_json(PROBLEMS, files=3),
+    "problems.sarif": render_problems_sarif(PROBLEMS, rules=RULES, prefix="", tool_version="0.0.0"),
+    "warnings.text": render_problems(PROBLEMS[2:], files=3, color=False),
     "no-problems.text": render_problems((), files=1, color=False),
+    "no-problems.sarif": render_problems_sarif((), rules=RULES, prefix="", tool_version="0.0.0"),
 }
 
 
