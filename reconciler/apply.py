@@ -20,7 +20,7 @@ from itertools import groupby
 from typing import Final, assert_never
 
 from reconciler.desired import DesiredScope
-from reconciler.errors import AlreadyExists, NotFound, NotTried, UnexpectedAnswer, WorkspaceError
+from reconciler.errors import AlreadyExists, NotFound, NotTried, UnexpectedAnswer, Unreachable, WorkspaceError
 from reconciler.model import FoldedName, Permission, fold
 from reconciler.plan import (
     Change,
@@ -160,9 +160,10 @@ class _Run:
             self._record(phase, _result(change, answer))
         by_scope = [tuple(group) for _, group in groupby(acls, key=lambda change: fold(change.scope))]
         settled = self.workers.each([partial(self._settle, group) for group in by_scope])
-        for group, errors in zip(by_scope, settled, strict=True):
+        for group, failed in zip(by_scope, settled, strict=True):
             for change in group:
-                error = errors if isinstance(errors, WorkspaceError) else errors.get(change)
+                # One error for all: the workspace was gone before the first of them could be tried.
+                error = failed if isinstance(failed, WorkspaceError) else failed.get(change)
                 self._record(phase, _result(change, error))
 
     def make_room(self, deletes: Sequence[Change], puts: Sequence[Change]) -> None:
@@ -236,16 +237,12 @@ class _Run:
         """
         failed: dict[AclChange, WorkspaceError] = {}
         for change in changes:
-            try:
-                self._carry_out(change)
-            except WorkspaceError as error:
-                failed[change] = error
-            finally:
-                self.on_done()
-        unseen = [change for change in changes if change not in failed]
+            answer = self.workers.attempt(partial(self._carry_out, change), on_done=self.on_done)
+            if isinstance(answer, WorkspaceError):
+                failed[change] = answer
         deadline = self.patience.clock() + self.patience.limit_s
         pause_s = self.patience.first_pause_s
-        while unseen := self._unless_blind(unseen, failed):
+        while unseen := self._unseen([change for change in changes if change not in failed], failed):
             if self.patience.clock() + pause_s > deadline:
                 advice = "run again; when it stays so, look at the ACLs of the scope"
                 for change in unseen:
@@ -256,25 +253,37 @@ class _Run:
                 break
             self.patience.sleep(pause_s)
             pause_s = min(pause_s * 2, self.patience.longest_pause_s)
-            for change in unseen:
-                self._carry_out(change)
+            self._write_again(unseen, failed)
         return failed
 
-    def _unless_blind(self, changes: list[AclChange], failed: dict[AclChange, WorkspaceError]) -> list[AclChange]:
-        """Return `_not_seen`; where the workspace does not show its ACLs, note so for each in ``failed``."""
-        try:
-            return self._not_seen(changes)
-        except WorkspaceError as error:
-            blind = type(error)(f"it was written, but could not be read back: {error}", advice=error.advice)
-            failed.update(dict.fromkeys(changes, blind))
-            return []
+    def _write_again(self, changes: Sequence[AclChange], failed: dict[AclChange, WorkspaceError]) -> None:
+        """Write what is not seen; note in ``failed`` what is refused now: the others go on."""
+        for change in changes:
+            answer = self.workers.attempt(partial(self._carry_out, change))
+            if isinstance(answer, WorkspaceError):
+                failed[change] = _after_all(
+                    "the platform accepted it but did not show it, and it could not be written again", answer
+                )
 
-    def _not_seen(self, changes: list[AclChange]) -> list[AclChange]:
-        """Return those of ``changes``, all of one scope, that a listing does not show."""
+    def _unseen(self, changes: Sequence[AclChange], failed: dict[AclChange, WorkspaceError]) -> tuple[AclChange, ...]:
+        """Return those of ``changes``, all of one scope, that a listing does not show.
+
+        None where the workspace does not show its ACLs at all; then each is noted in ``failed``.
+        """
         if not changes:
-            return []
-        there = {fold(acl.principal): acl.permission for acl in self.workspace.list_acls(changes[0].scope)}
-        return [change for change in changes if there.get(fold(change.principal)) is not _expected(change)]
+            return ()
+        acls = self.workers.attempt(partial(self.workspace.list_acls, changes[0].scope))
+        if isinstance(acls, WorkspaceError):
+            failed.update(dict.fromkeys(changes, _after_all("it was written, but could not be read back", acls)))
+            return ()
+        there = {fold(acl.principal): acl.permission for acl in acls}
+        return tuple(change for change in changes if there.get(fold(change.principal)) is not _expected(change))
+
+
+def _after_all(what: str, error: WorkspaceError) -> WorkspaceError:
+    """Return the error of a change that was written once, and so has not been skipped whatever came later."""
+    kind = Unreachable if isinstance(error, NotTried) else type(error)
+    return kind(f"{what}: {error}", advice=error.advice)
 
 
 def _is_new(change: Change) -> bool:

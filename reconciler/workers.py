@@ -1,7 +1,7 @@
-"""Requests side by side: the one place that has threads.
+"""Requests side by side, on a fixed number of threads.
 
 In: a sequence of calls. Out: what each returned or the `WorkspaceError` it raised, in the same order. Used by `survey`
-and `apply`, which thereby stay free of threads.
+and `apply`, which thereby start no threads of their own.
 """
 
 import contextlib
@@ -92,29 +92,15 @@ class Workers:
 
         return collect
 
-    def _submit(self, call: Callable[[], T], on_done: Callable[[], None]) -> "Future[T | WorkspaceError]":
-        future: Future[T | WorkspaceError] = Future()
+    def attempt(self, call: Callable[[], T], *, on_done: Callable[[], None] = lambda: None) -> T | WorkspaceError:
+        """Run one call in this thread and return its result or error; `NotTried` under the rule of `begin`.
 
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(self._attempt(call, on_done))
-            except BaseException as error:  # noqa: BLE001  # raised again by whoever collects
-                future.set_exception(error)
+        For requests that must follow one another within one call that was begun: each asks anew whether there is hope.
 
-        self._work.put(run)
-        if len(self._threads) < self._concurrency:
-            thread = threading.Thread(target=self._serve, name=f"request-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        return future
-
-    def _serve(self) -> None:
-        while (run := self._work.get()) is not None:
-            run()
-
-    def _attempt(self, call: Callable[[], T], on_done: Callable[[], None]) -> T | WorkspaceError:
+        Args:
+            call: What to run.
+            on_done: Called after it, unless it was not tried.
+        """
         with self._lock:
             hopeless = self._hopeless
         if hopeless is not None:
@@ -128,3 +114,25 @@ class Workers:
             return error
         finally:
             on_done()
+
+    def _submit(self, call: Callable[[], T], on_done: Callable[[], None]) -> "Future[T | WorkspaceError]":
+        future: Future[T | WorkspaceError] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self.attempt(call, on_done=on_done))
+            except BaseException as error:  # noqa: BLE001  # raised again by whoever collects
+                future.set_exception(error)
+
+        self._work.put(run)
+        if len(self._threads) < self._concurrency:
+            thread = threading.Thread(target=self._serve, name=f"request-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def _serve(self) -> None:
+        while (run := self._work.get()) is not None:
+            run()

@@ -1,10 +1,12 @@
 """Carrying out a plan: the order of steps, what is skipped after a failure, and ACLs that show late."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from reconciler.apply import Patience, apply, verified
+from reconciler.desired import DesiredScope
 from reconciler.errors import (
     AlreadyExists,
     InvalidRequest,
@@ -159,20 +161,60 @@ def test_full_scope_whose_puts_fail_keeps_nearly_all_of_its_keys() -> None:
     assert workspace.values("app").keys() == {f"new-{n:04}" for n in range(1000)}
 
 
-def test_after_the_workspace_is_gone_the_rest_is_skipped() -> None:
-    """Each remaining change says that it was not tried."""
+@pytest.mark.parametrize(
+    ("operation", "subjects", "desired"),
+    [
+        pytest.param("put_secret", (), wish("app", {f"key-{n:02}": b"1" for n in range(50)}), id="put_secret"),
+        pytest.param("put_acl", (), wish("app", acls={f"user-{n:02}": READ for n in range(50)}), id="put_acl"),
+        pytest.param(
+            "delete_acl",
+            tuple(f"user-{n:02}" for n in range(50)),
+            wish("app", {"a": b"1"}, acls={}, prune=Prune.ALL),
+            id="delete_acl",
+        ),
+    ],
+)
+def test_after_the_workspace_is_gone_the_rest_is_skipped(
+    operation: str, subjects: tuple[str, ...], desired: DesiredScope
+) -> None:
+    """A single request waits for its timeout; each remaining change says that it was not tried."""
     workspace = FakeWorkspace()
     workspace.add("app")
-    wishes = [wish("app", {f"key-{n}": b"1" for n in range(50)}, acls={"users": READ})]
-    plan = plan_for(workspace, wishes)
-    workspace.faults.append(_failing(Unreachable("gone"), "put_secret"))
+    for subject in subjects:
+        workspace.grant("app", subject, READ)
+    plan = plan_for(workspace, [desired])
+    workspace.faults.append(_failing(Unreachable("gone"), operation))
 
     with Workers(1) as workers:
-        results = apply(plan, wishes, workspace, workers)
+        results = apply(plan, [desired], workspace, workers)
 
     assert [result.outcome for result in results].count(Outcome.FAILED) == 1
-    assert [result.outcome for result in results].count(Outcome.SKIPPED) == 50
-    assert workspace.writes == [Call("put_secret", "app", "key-0")]
+    assert [result.outcome for result in results].count(Outcome.SKIPPED) == len(plan.changes) - 1
+    assert [call.operation for call in workspace.writes] == [operation]
+
+
+def test_an_acl_that_was_written_and_cannot_be_read_back_has_failed() -> None:
+    """It was tried, so it is no skipped change, even where nobody looks because the workspace is gone."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    desired = wish("app", acls={"users": READ})
+    plan = plan_for(workspace, [desired])
+
+    def lose() -> None:
+        raise Unreachable("gone")
+
+    with Workers(1) as workers:
+
+        def lose_by_another_request(_: Call) -> None:
+            workers.attempt(lose)
+
+        workspace.after.append(lose_by_another_request)
+        (result,) = apply(plan, [desired], workspace, workers)
+
+    assert result.outcome is Outcome.FAILED
+    assert result.error is not None
+    assert result.error.startswith("it was written, but could not be read back: ")
+    assert workspace.calls[-1] == Call("put_acl", "app", "users READ")
 
 
 def test_acls_of_one_scope_are_written_one_by_one() -> None:
@@ -180,19 +222,57 @@ def test_acls_of_one_scope_are_written_one_by_one() -> None:
     workspace = FakeWorkspace()
     workspace.add("app")
     running: list[Call] = []
+    overlaps: list[Call] = []
 
     def begin(call: Call) -> None:
         if call.operation == "put_acl":
-            assert not running
+            overlaps.extend(running)
             running.append(call)
 
+    def end(call: Call) -> None:
+        if call.operation == "put_acl":
+            time.sleep(0.002)  # beyond the lock of the fake, so that another request could begin meanwhile
+            running.remove(call)
+
     workspace.faults.append(begin)
-    workspace.after.append(lambda call: running.remove(call) if call in running else None)
+    workspace.after.append(end)
     desired = wish("app", acls={f"user-{n}": READ for n in range(20)})
 
     results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
 
     assert all(result.outcome is Outcome.DONE for result in results)
+    assert overlaps == []
+
+
+def test_an_acl_that_cannot_be_written_again_fails_alone() -> None:
+    """Every change of the scope keeps its own fate and its own reason."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+    workspace.acl_lag = 2
+    written: list[str] = []
+
+    def refuse(call: Call) -> None:
+        if call.operation != "put_acl":
+            return
+        if call.subject == "anna READ":
+            raise InvalidRequest("there is no anna")
+        if call.subject == "bert READ" and call.subject in written:
+            raise PermissionDenied("no longer")
+        written.append(call.subject)
+
+    workspace.faults.append(refuse)
+    desired = wish("app", acls={"anna": READ, "bert": READ, "carl": READ})
+
+    results = carry_out(plan_for(workspace, [desired]), [desired], workspace)
+
+    assert {subject_of(result.change): (result.outcome, result.error) for result in results} == {
+        "anna": (Outcome.FAILED, "there is no anna"),
+        "bert": (
+            Outcome.FAILED,
+            "the platform accepted it but did not show it, and it could not be written again: no longer",
+        ),
+        "carl": (Outcome.DONE, None),
+    }
 
 
 def test_an_acl_that_shows_late_is_waited_for() -> None:
