@@ -7,8 +7,11 @@ of the plan. Nothing is raised for a change that fails; what builds on it is ski
  * a grant that could not be taken away: no new value goes where somebody may read it who should not;
  * a value that could not be put: nothing is deleted in that scope, so a broken run leaves too much, never too little.
 
-Within a step the requests of all scopes run side by side, except for ACLs: the platform makes them visible late, and
-later still when they are written in parallel, so those of one scope are written one by one and then read back.
+Within a step the requests of all scopes run side by side, except for ACLs. The platform answers inconsistently where
+those of one scope are written in parallel (databricks/cli: bundle/direct/dresources/secret_scope_acls.go at 7bbe285),
+and shows what was written late, sometimes never (databricks/terraform-provider-databricks:
+secrets/resource_secret_acl.go at 684f442, and its issue 4195). So they are written one by one, read back, and written
+again.
 """
 
 import contextlib
@@ -16,12 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final, assert_never
 
 from reconciler.desired import DesiredScope
 from reconciler.errors import AlreadyExists, NotFound, NotTried, UnexpectedAnswer, Unreachable, WorkspaceError
-from reconciler.model import FoldedName, Permission, fold
+from reconciler.model import FoldedName, Permission, SecretValue, fold
 from reconciler.plan import (
     Change,
     ChangeResult,
@@ -36,7 +39,7 @@ from reconciler.plan import (
     PutReason,
     PutSecret,
 )
-from reconciler.survey import Known, ScopeState, ScopeSurvey, Unreadable
+from reconciler.survey import Absent, Evidence, Known, ScopeState, ScopeSurvey, Unreadable
 from reconciler.workers import Workers
 from reconciler.workspace import Workspace
 
@@ -46,7 +49,8 @@ class Patience:
     """How long to wait until written ACLs can be seen, and by which clock."""
 
     limit_s: float = 60.0
-    """Seconds for the ACLs of one scope. The platform's Terraform provider waits up to 300."""
+    """Seconds for the ACLs of one scope. The Terraform provider waits up to 300 for a single one (``defaultTimeout`` in
+    the file that the module names)."""
 
     first_pause_s: float = 0.1
     """Seconds before the second look; doubled for each further one."""
@@ -59,7 +63,8 @@ class Patience:
 _DEFAULT_PATIENCE: Final = Patience()
 
 _EXCHANGED_AT_ONCE: Final = 16
-"""Keys that a full scope lacks at most, between the deletion of old ones and the put of new ones."""
+"""Keys that a full scope lacks at most, between the deletion of old ones and the put of new ones. As many as requests
+run at once by default: fewer would leave threads idle, more would only risk more."""
 
 AclChange = PutAcl | DeleteAcl
 
@@ -86,8 +91,7 @@ def apply(
     Returns:
         One result per change, in the order of the plan.
     """
-    values = {fold(scope.scope): scope for scope in desired}
-    run = _Run(values=values, workspace=workspace, workers=workers, patience=patience, on_done=on_done)
+    run = _Run(wishes=_by_scope(desired), workspace=workspace, workers=workers, patience=patience, on_done=on_done)
     for phase in Phase:
         changes = tuple(change for change in plan.in_phase(phase) if change not in run.results)
         if changes and phase is Phase.MAKE_ROOM:
@@ -108,35 +112,51 @@ def verified(
         states: The scopes as they are now, with evidence on every key that was put. What could not be surveyed, or may
             not be read, stays as it is.
     """
-    values = {fold(scope.scope): scope for scope in desired}
-    return tuple(_verified(result, values, states.get(fold(result.change.scope))) for result in results)
+    wishes = _by_scope(desired)
+    return tuple(_verified(result, wishes, states.get(fold(result.change.scope))) for result in results)
+
+
+def _by_scope(desired: Iterable[DesiredScope]) -> Mapping[FoldedName, DesiredScope]:
+    return {fold(scope.scope): scope for scope in desired}
 
 
 def _verified(
-    result: ChangeResult, values: Mapping[FoldedName, DesiredScope], state: ScopeSurvey | None
+    result: ChangeResult, wishes: Mapping[FoldedName, DesiredScope], state: ScopeSurvey | None
 ) -> ChangeResult:
     change = result.change
     if result.outcome is not Outcome.DONE or not isinstance(state, ScopeState):
         return result
-    if isinstance(change, DeleteSecret):
-        held = fold(change.key) not in state.listed
+    error: str | None = None
+    if isinstance(change, DeleteSecret) and fold(change.key) in state.listed:
+        error = "it was deleted, but is still there: find out who else puts it, then run again"
     elif isinstance(change, PutSecret):
-        evidence = state.evidence[fold(change.key)]
-        value = values[fold(change.scope)].keys[fold(change.key)].value
-        held = isinstance(evidence, Unreadable) or (isinstance(evidence, Known) and evidence.value == value)
-    else:
-        return result
-    if held:
-        return result
-    error = "the platform accepted it, but holds something else now; does somebody else write it too?"
-    return ChangeResult(change=change, outcome=Outcome.FAILED, error=error)
+        wanted = wishes[fold(change.scope)].keys[fold(change.key)].value
+        error = _undone_put(wanted, state.evidence[fold(change.key)])
+    return result if error is None else ChangeResult(change=change, outcome=Outcome.FAILED, error=error)
+
+
+def _undone_put(value: SecretValue, evidence: Evidence) -> str | None:
+    """Return what is wrong with a key to which ``value`` was put, by the evidence of afterwards."""
+    match evidence:
+        case Known():
+            if evidence.value == value:
+                return None
+            return "it was put, but the scope holds another value now: find out who else writes it, then run again"
+        case Unreadable():
+            return None
+        case Absent():
+            return "it was put, but is gone again: find out who else deletes it, then run again"
+        case _:
+            assert_never(evidence)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
     """The state of one `apply`."""
 
-    values: Mapping[FoldedName, DesiredScope]
+    wishes: Mapping[FoldedName, DesiredScope]
+    """What git wants, with the values, by folded scope."""
+
     workspace: Workspace
     workers: Workers
     patience: Patience
@@ -167,22 +187,27 @@ class _Run:
                 self._record(phase, _result(change, error))
 
     def make_room(self, deletes: Sequence[Change], puts: Sequence[Change]) -> None:
-        """Exchange keys in full scopes few at a time, and stop where a put fails.
+        """Exchange keys in full scopes few at a time, all these scopes side by side; stop in one where a put fails.
 
         The next ones would fail as well, and leave a scope that has lost its old keys and not got its new ones.
         """
-        for scope, group in groupby(deletes, key=lambda change: fold(change.scope)):
-            old = list(group)
-            new = [put for put in puts if fold(put.scope) == scope and _is_new(put)]
-            while old and (scope, Phase.PUT) not in self.broken:
-                batch, old = old[:_EXCHANGED_AT_ONCE], old[_EXCHANGED_AT_ONCE:]
-                self.step(Phase.MAKE_ROOM, batch)
+        old = {scope: tuple(group) for scope, group in groupby(deletes, key=lambda change: fold(change.scope))}
+        new = {scope: tuple(put for put in puts if fold(put.scope) == scope and _is_new(put)) for scope in old}
+        while batches := {
+            scope: changes[:_EXCHANGED_AT_ONCE]
+            for scope, changes in old.items()
+            if changes and (scope, Phase.PUT) not in self.broken
+        }:
+            self.step(Phase.MAKE_ROOM, tuple(chain.from_iterable(batches.values())))
+            ready: list[Change] = []
+            for scope, batch in batches.items():
                 room = sum(self.results[change].outcome is Outcome.DONE for change in batch)
-                self.step(Phase.PUT, new[:room])
-                new = new[room:]
-            for change in old:
-                why = "a new key could not be put, so no more of the old ones goes"
-                self._record(Phase.MAKE_ROOM, ChangeResult(change=change, outcome=Outcome.SKIPPED, error=why))
+                ready.extend(new[scope][:room])
+                old[scope], new[scope] = old[scope][len(batch) :], new[scope][room:]
+            self.step(Phase.PUT, ready)
+        for change in chain.from_iterable(old.values()):
+            why = "a new key could not be put, so no more of the old ones goes"
+            self._record(Phase.MAKE_ROOM, ChangeResult(change=change, outcome=Outcome.SKIPPED, error=why))
 
     def _obstacle(self, phase: Phase, scope: FoldedName) -> str | None:
         """Return why no change of ``scope`` may be tried in this step, or None."""
@@ -205,7 +230,7 @@ class _Run:
             case CreateScope():
                 self.workspace.create_scope(scope)
             case PutSecret():
-                self.workspace.put_secret(scope, change.key, self.values[fold(scope)].keys[fold(change.key)].value)
+                self.workspace.put_secret(scope, change.key, self.wishes[fold(scope)].keys[fold(change.key)].value)
             case DeleteSecret():
                 _unless_absent(partial(self.workspace.delete_secret, scope, change.key))
             case PutAcl():
@@ -221,16 +246,17 @@ class _Run:
         try:
             self.workspace.put_acl(change.scope, change.principal, change.permission)
         except AlreadyExists:
-            # The API reference says both that a put overwrites and that it is refused where there is an entry. Where
-            # it is refused, the old entry goes first; a put that was lost in between is seen by the next run.
+            # The API reference (https://docs.databricks.com/api/workspace/secrets/putacl) says both that a put
+            # overwrites and that it is refused where there is an entry. Where it is refused, the old entry goes first;
+            # a put that was lost in between is seen by the next run.
             _unless_absent(partial(self.workspace.delete_acl, change.scope, change.principal))
             self.workspace.put_acl(change.scope, change.principal, change.permission)
 
     def _settle(self, changes: tuple[AclChange, ...]) -> dict[AclChange, WorkspaceError]:
         """Write the ACLs of one scope one by one, then look until all of them are seen.
 
-        What is not seen yet is written again before each further look: the platform is eventually consistent, and a
-        write that came too early after the creation of the scope may be lost.
+        What is not seen yet is written again before each further look, as the Terraform provider does
+        (``robustPutACL`` in the file that the module names): a write that was accepted may still be lost.
 
         Returns:
             Those that failed, each with why.

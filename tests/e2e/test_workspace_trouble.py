@@ -298,21 +298,21 @@ def test_answers_that_are_lost_for_good_after_the_effect(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "lie",
+    ("lie", "said"),
     [
-        pytest.param(StoreInstead(b"something else"), id="another-value"),
-        pytest.param(StoreInstead(b"first a\n"), id="a-line-feed-more"),
-        pytest.param(StoreInstead(b""), id="nothing"),
-        pytest.param(Say(), id="no-effect"),
+        pytest.param(StoreInstead(b"something else"), "holds another value now", id="another-value"),
+        pytest.param(StoreInstead(b"first a\n"), "holds another value now", id="a-line-feed-more"),
+        pytest.param(StoreInstead(b""), "holds another value now", id="nothing"),
+        pytest.param(Say(), "is gone again", id="no-effect"),
     ],
 )
-def test_workspace_that_lies_about_a_put(lie: Reaction, scene: Scene) -> None:
+def test_workspace_that_lies_about_a_put(lie: Reaction, said: str, scene: Scene) -> None:
     """An answer of 200 is what the workspace says; what it holds is read back, and differs: failed."""
     scene.faults.add("put", lie, scope="bad", key="a")
     done = scene.apply(1, "-o", "json")
     (failed,) = (change for change in done.target["changes"] if change["result"] == "failed")
     assert (failed["scope"], failed["key"]) == ("bad", "a")
-    assert "holds something else" in failed["error"]
+    assert said in failed["error"]
     assert done.target["status"] == "failed"
     assert scene.holds("good", "first")
 
@@ -325,7 +325,7 @@ def test_workspace_that_lies_about_a_delete(scene: Scene) -> None:
     scene.faults.add("delete", Say(), scope="bad")
     done = scene.apply(1)
     assert "delete-secret" in done.stdout
-    assert "holds something else" in done.stdout
+    assert "it was deleted, but is still there" in done.stdout
     assert scene.server.keys("bad") == ["a", "stranger"]
 
 
