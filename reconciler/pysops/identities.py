@@ -3,72 +3,96 @@
 All sources add up. What is wrong with one of them is kept and shown only when nothing opens the file, as sops does it:
 a stale key file must not stop somebody whose key stands in the environment.
 
-https://getsops.io/docs/#encrypting-using-age names the sources. Read here: ``SOPS_AGE_KEY``, ``SOPS_AGE_KEY_FILE`` and
-the key file of the user. SSH keys, post-quantum keys, plugins and commands that print a key are not read.
+https://getsops.io/docs/#encrypting-using-age names the sources:
+
+* ``SOPS_AGE_KEY``, ``SOPS_AGE_KEY_FILE``, and ``sops/age/keys.txt`` in the configuration directory of the user;
+* then, when these do not open a file: SSH keys, of ``SOPS_AGE_SSH_PRIVATE_KEY_FILE``, ``~/.ssh/id_ed25519`` and
+  ``~/.ssh/id_rsa``;
+* then what ``SOPS_AGE_KEY_CMD`` and ``SOPS_AGE_SSH_PRIVATE_KEY_CMD`` print.
+
+sops knows no such order; it makes no difference to what opens, but SSH keys take time to read, and a program may ask
+somebody to touch a token.
 """
 
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Never, Self
+from typing import Final, Never, Self
 
-from reconciler.pysops.errors import IdentityError, Mark
+from reconciler.pysops.age_keys import Keyring
+from reconciler.pysops.errors import IdentityError
+from reconciler.pysops.key_commands import TIMEOUT_S, KeyCommand, Runner, run_program, split_words
+from reconciler.pysops.key_places import default_key_file, ssh_key_files, variable
+from reconciler.pysops.key_texts import KeysFound, keys_of_ssh, keys_of_text, read_key_file
 from reconciler.pysops.wrapped_keys import KeyGroup, WrappedKey
 
 
-if TYPE_CHECKING:
-    from pyrage import x25519
-
-MAX_KEY_FILE_BYTES: Final = 1024 * 1024
-"""Largest key file that is read: nobody has ten thousand identities, but somebody may name the wrong file."""
-
-_X25519: Final = "AGE-SECRET-KEY-1"
-_UNSUPPORTED: Final = {"AGE-SECRET-KEY-PQ-1": "a post-quantum key", "AGE-PLUGIN-": "a key of a plugin"}
-_ENCRYPTED_FILE: Final = ("age-encryption", "-----BEGIN AGE")
-_ARMOR: Final = "-----BEGIN AGE ENCRYPTED FILE-----"
-_UNREAD_VARIABLES: Final = ("SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_CMD")
-_LINE_END: Final = re.compile(r"\r?\n")
+_COMMANDS: Final[dict[str, Callable[[bytes, str], KeysFound]]] = {
+    "SOPS_AGE_KEY_CMD": keys_of_text,
+    "SOPS_AGE_SSH_PRIVATE_KEY_CMD": lambda data, source: keys_of_ssh(data, source, asks=False),
+}
 
 
 class Identities:
-    """Age identities, parsed once for any number of files. Never show a key: not printed, pickled or copied."""
+    """Age identities, parsed once for any number of files. Never show a key: not printed, pickled or copied.
 
-    __slots__ = ("__keys", "problems", "sources")
+    Threads may share them.
+    """
 
-    def __init__(self, keys: "Iterable[tuple[str, x25519.Identity]]", sources: Sequence[str] = ()) -> None:
-        self.__keys = dict(keys)
-        self.sources: tuple[str, ...] = tuple(sources)
-        """Where identities were found."""
-        self.problems: tuple[IdentityError, ...] = ()
-        """What is wrong with other sources."""
+    __slots__ = ("__at_hand", "__commands", "__find_ssh", "__lock", "__ring", "__ssh", "__ssh_ring")
+
+    def __init__(
+        self,
+        at_hand: KeysFound,
+        *,
+        find_ssh: Callable[[], KeysFound] = KeysFound,
+        commands: Sequence[KeyCommand] = (),
+    ) -> None:
+        self.__at_hand = at_hand
+        self.__ring = Keyring(at_hand.keys)
+        self.__find_ssh = find_ssh
+        self.__ssh: KeysFound | None = None
+        self.__ssh_ring = Keyring(())
+        self.__commands = tuple(commands)
+        self.__lock = threading.Lock()
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], home: Path, *, platform: str = sys.platform) -> Self:
+    def from_environment(
+        cls,
+        environ: Mapping[str, str],
+        home: Path,
+        *,
+        platform: str = sys.platform,
+        run: Runner = run_program,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Self:
         """Gather the identities that sops would find.
 
         Args:
-            environ: the environment of the process.
+            environ: the environment of the process. Programs that print a key get it, but for ``SOPS_AGE_KEY``.
             home: the home directory of the user.
             platform: as `sys.platform`; decides where the key file of the user is.
+            run: runs a program that prints a key.
+            timeout_s: how long, in seconds, such a program, or a pipe instead of a key file, may take.
 
         Returns:
             Possibly none; then `problems` may say why.
         """
-        found = cls(())
-        if "SOPS_AGE_KEY" in environ:
-            found._add(environ["SOPS_AGE_KEY"], "SOPS_AGE_KEY", words=True)
-        if "SOPS_AGE_KEY_FILE" in environ:
-            found._add_file(Path(environ["SOPS_AGE_KEY_FILE"]), "the file that SOPS_AGE_KEY_FILE names")
-        default = _default_key_file(environ, home, platform)
-        if default is None:
-            found._complain("the key file of the user cannot be located: XDG_CONFIG_HOME is not an absolute path")
-        else:
-            found._add_file(default, str(default), optional=True)
-        for name in _UNREAD_VARIABLES:
-            if name in environ:
-                found._complain(f"{name} is set, which is not supported yet")
-        return found
+        found = [
+            *_named_texts(environ, platform, timeout_s),
+            _default_file(default_key_file(environ, home, platform), timeout_s),
+        ]
+        commands = []
+        for name, read in _COMMANDS.items():
+            text = variable(environ, name, platform)
+            words = None if text is None else split_words(text)
+            if words:
+                commands.append(KeyCommand(name, words, environ, read=read, run=run, timeout_s=timeout_s))
+            elif text is not None:
+                found.append(KeysFound.nothing(f"{name} is not a command"))
+        ssh_file = variable(environ, "SOPS_AGE_SSH_PRIVATE_KEY_FILE", platform)
+        return cls(KeysFound.all_of(found), find_ssh=lambda: _ssh_files(ssh_file, home, timeout_s), commands=commands)
 
     @classmethod
     def from_text(cls, text: str, source: str) -> Self:
@@ -81,100 +105,66 @@ class Identities:
         Returns:
             No identities when a single line is bad; then `problems` says which.
         """
-        found = cls(())
-        found._add(text, source, words=False)
-        return found
+        return cls(keys_of_text(text.encode(errors="replace"), source))
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The public halves, ``age1…``."""
-        return tuple(self.__keys)
+        """The public halves: ``age1…``, ``ssh-ed25519 AAAA…``, ``ssh-rsa AAAA…``."""
+        return tuple(dict.fromkeys(key.recipient for key in self._found.keys))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where identities were found."""
+        return self._found.sources
+
+    @property
+    def problems(self) -> tuple[IdentityError, ...]:
+        """What is wrong with other sources. Programs that print a key are heard of once they have been run."""
+        return self._found.problems
+
+    @property
+    def needs_sops(self) -> bool:
+        """Whether there are keys that only the sops program can use: of plugins, or protected by a passphrase."""
+        return self._found.needs_sops
 
     def open_group(self, group: KeyGroup) -> bytes | None:
         """Decrypt what a key group wraps: the data key, or a part of it.
 
-        The wrapped keys that name one of our recipients are tried first: in a file for twelve people that saves most of
-        the work. The others follow, in file order, as one may be labelled wrongly.
-
         Returns:
             None when no identity opens any of them.
         """
-        for wrapped in sorted(group, key=lambda wrapped: wrapped.recipient.name not in self.__keys):
-            opened = self._open(wrapped) if wrapped.recipient.kind == "age" else None
+        wrapped_keys = [wrapped for wrapped in group if wrapped.recipient.kind == "age"]
+        opened = self.__ring.open_any(wrapped_keys)
+        if opened is None and wrapped_keys:
+            self._look_for_ssh_keys()
+            opened = self.__ssh_ring.open_any(wrapped_keys)
+        return self._open_by_commands(wrapped_keys) if opened is None else opened
+
+    def _open_by_commands(self, wrapped_keys: Sequence[WrappedKey]) -> bytes | None:
+        # What has been asked before costs nothing; what a program prints is tried on all, as it may know only one key.
+        names = dict.fromkeys(wrapped.recipient.name for wrapped in wrapped_keys)
+        asked = [(command, name) for name in names for command in self.__commands]
+        for command, name in sorted(asked, key=lambda pair: not pair[0].knows(pair[1])):
+            opened = Keyring(command.keys_for(name).keys).open_any(wrapped_keys)
             if opened is not None:
                 return opened
         return None
 
-    def _open(self, wrapped: WrappedKey) -> bytes | None:
-        armored = wrapped.enc.strip()  # Go's reader skips blank lines in front, pyrage does not
-        if not self.__keys or not armored.startswith(_ARMOR):
-            return None
-        from pyrage import DecryptError, decrypt
+    def _look_for_ssh_keys(self) -> KeysFound:
+        with self.__lock:
+            if self.__ssh is None:
+                found = self.__find_ssh()
+                self.__ssh_ring = Keyring(found.keys)
+                self.__ssh = found
+            return self.__ssh
 
-        try:
-            opened: bytes = decrypt(armored.encode(), list(self.__keys.values()))
-        except DecryptError:
-            return None
-        return opened
-
-    def _add(self, text: str, source: str, *, words: bool) -> None:
-        if text.startswith(_ENCRYPTED_FILE):
-            self._complain(f"{source} is encrypted with a passphrase, which is not supported", source)
-            return
-        keys = {}
-        unsupported = []
-        for number, line in enumerate(_LINE_END.split(text), start=1):
-            if not line or line.startswith("#"):
-                continue
-            for word in line.split() if words else (line,):
-                kind = next((kind for prefix, kind in _UNSUPPORTED.items() if word.startswith(prefix)), None)
-                if kind is not None:
-                    unsupported.append(f"{source} holds {kind}, which is not supported yet")
-                    continue
-                key = _parse_key(word)
-                if key is None:
-                    self._complain(f"{source} is not used: line {number} is no age identity", source, number)
-                    return
-                keys[str(key.to_public())] = key
-        if not keys and not unsupported:
-            self._complain(f"{source} holds no age identity", source)
-            return
-        self.__keys |= keys
-        self.sources += (source,) if keys else ()
-        for what in dict.fromkeys(unsupported):
-            self._complain(what, source)
-
-    def _add_file(self, path: Path, source: str, *, optional: bool = False) -> None:
-        # Messages name the variable and not its content: somebody may have put the key itself there.
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_KEY_FILE_BYTES + 1)
-        except FileNotFoundError:
-            if not optional:
-                self._complain(f"{source} does not exist")
-        except (OSError, ValueError):  # ValueError: a NUL in the name
-            self._complain(f"{source} cannot be read")
-        else:
-            self._add_bytes(data, source)
-
-    def _add_bytes(self, data: bytes, source: str) -> None:
-        if len(data) > MAX_KEY_FILE_BYTES:
-            self._complain(f"{source} is too large for a key file")
-            return
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            self._complain(f"{source} is not text")
-        else:
-            self._add(text, source, words=False)
-
-    def _complain(self, what: str, source: str | None = None, line: int | None = None) -> None:
-        mark = None if line is None else Mark(line=line, column=1)
-        expected = None if source is None else f"one {_X25519}… a line"
-        self.problems += (IdentityError(what, mark=mark, expected=expected),)
+    @property
+    def _found(self) -> KeysFound:
+        ssh = self._look_for_ssh_keys()
+        return KeysFound.all_of((self.__at_hand, ssh, *(command.found for command in self.__commands)))
 
     def __len__(self) -> int:
-        return len(self.__keys)
+        return len(self.recipients)
 
     def __repr__(self) -> str:
         return f"Identities({len(self)} from {', '.join(self.sources) or 'nowhere'})"
@@ -183,26 +173,31 @@ class Identities:
         raise TypeError("identities are not pickled or copied")
 
 
-def _parse_key(text: str) -> "x25519.Identity | None":
-    from pyrage import IdentityError as ForeignIdentityError
-    from pyrage import x25519
+def _named_texts(environ: Mapping[str, str], platform: str, timeout_s: float) -> list[KeysFound]:
+    found = []
+    text = variable(environ, "SOPS_AGE_KEY", platform)
+    if text is not None:
+        found.append(keys_of_text(text.encode(errors="replace"), "SOPS_AGE_KEY", words=True))
+    path = variable(environ, "SOPS_AGE_KEY_FILE", platform)
+    if path is not None:
+        source = "the file that SOPS_AGE_KEY_FILE names"
+        data = read_key_file(path, source, timeout_s=timeout_s)
+        found.append(keys_of_text(data, source) if isinstance(data, bytes) else data)
+    return found
 
-    if not text.startswith(_X25519):
-        return None
-    try:
-        return x25519.Identity.from_str(text)
-    except ForeignIdentityError:
-        return None
+
+def _default_file(path: Path | str, timeout_s: float) -> KeysFound:
+    if isinstance(path, str):
+        return KeysFound.nothing(f"the key file of the user cannot be located: {path}")
+    data = read_key_file(path, str(path), timeout_s=timeout_s, optional=True)
+    return keys_of_text(data, str(path)) if isinstance(data, bytes) else data
 
 
-def _default_key_file(environ: Mapping[str, str], home: Path, platform: str) -> Path | None:
-    configured = environ.get("AppData" if platform == "win32" else "XDG_CONFIG_HOME")
-    if configured:
-        folder = Path(configured)
-        if not folder.is_absolute():
-            return None
-    elif platform == "darwin":
-        folder = home / "Library" / "Application Support"
-    else:
-        folder = home / ".config"
-    return folder / "sops" / "age" / "keys.txt"
+def _ssh_files(named: str | None, home: Path, timeout_s: float) -> KeysFound:
+    files = [] if named is None else [(named, "the file that SOPS_AGE_SSH_PRIVATE_KEY_FILE names")]
+    files += [(str(path), str(path)) for path in ssh_key_files(home)]
+    found = []
+    for path, source in files:
+        data = read_key_file(path, source, timeout_s=timeout_s, optional=path == source)
+        found.append(keys_of_ssh(data, source) if isinstance(data, bytes) else data)
+    return KeysFound.all_of(found)

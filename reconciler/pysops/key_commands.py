@@ -1,0 +1,212 @@
+"""Programs that print a key: ``SOPS_AGE_KEY_CMD`` and ``SOPS_AGE_SSH_PRIVATE_KEY_CMD``.
+
+Started without a shell, with the recipient in question in ``SOPS_AGE_RECIPIENT``, ``getOutputFromCmd`` of
+age/keysource.go. What the variables and the programs say never stands in a message: it may be the key.
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+from reconciler.pysops.key_texts import MAX_KEY_FILE_BYTES, KeysFound
+
+
+TIMEOUT_S: Final = 60.0
+"""How long a program may take: a person may have to touch a token first."""
+
+MAX_RUNS: Final = 64
+"""How often a program is started, each time for another recipient: the author of a file decides how many it names."""
+
+_RECIPIENT: Final = re.compile(
+    r"age1[a-z0-9+._-]{1,4000}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]{1,8000}(?: [\w@.+:,= -]*)?"
+)
+"""Recipients that a program is asked for. Stricter than sops, as the author of a file writes them, and the program may
+be a script that evaluates what it gets."""
+
+_WITHHELD: Final = frozenset({"SOPS_AGE_KEY", "SOPS_AGE_RECIPIENT"})
+"""Variables that a program does not get."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """Why a program printed nothing of use."""
+
+    reason: str
+
+
+Runner = Callable[[tuple[str, ...], Mapping[str, str], float], bytes | RunFailed]
+"""Runs a program: its words, its environment, how many seconds it may take; returns what it printed."""
+
+
+class KeyCommand:
+    """A program, and what it has printed so far. Threads may share it: a second one waits for the answer."""
+
+    __slots__ = ("__answers", "__environ", "__lock", "__run", "__words", "_name", "_read", "_timeout_s")
+
+    def __init__(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        environ: Mapping[str, str],
+        *,
+        read: Callable[[bytes, str], KeysFound],
+        run: Runner,
+        timeout_s: float,
+    ) -> None:
+        self._name = name
+        self._read = read
+        self._timeout_s = timeout_s
+        self.__words = words
+        self.__environ = {key: text for key, text in environ.items() if key not in _WITHHELD}
+        self.__run = run
+        self.__answers: dict[str, KeysFound] = {}
+        self.__lock = threading.Lock()
+
+    def knows(self, recipient: str) -> bool:
+        """Tell whether the program has been asked for a recipient."""
+        return recipient in self.__answers
+
+    def keys_for(self, recipient: str) -> KeysFound:
+        """Ask for the key of a recipient, or recall what the program printed when it was asked before."""
+        if _RECIPIENT.fullmatch(recipient) is None:
+            return KeysFound.nothing(f"{self._name} is not asked for a recipient that is none of age")
+        with self.__lock:
+            if recipient not in self.__answers:
+                if len(self.__answers) >= MAX_RUNS:
+                    return KeysFound.nothing(f"{self._name} is not asked for more than {MAX_RUNS} recipients")
+                self.__answers[recipient] = self._ask(recipient)
+            return self.__answers[recipient]
+
+    @property
+    def found(self) -> KeysFound:
+        """What it has printed so far."""
+        with self.__lock:
+            return KeysFound.all_of(self.__answers.values())
+
+    def _ask(self, recipient: str) -> KeysFound:
+        output = self.__run(self.__words, {**self.__environ, "SOPS_AGE_RECIPIENT": recipient}, self._timeout_s)
+        if isinstance(output, RunFailed):
+            return KeysFound.nothing(f"{self._name} {output.reason}")
+        return self._read(output, f"what {self._name} prints")
+
+
+def run_program(words: tuple[str, ...], environ: Mapping[str, str], timeout_s: float) -> bytes | RunFailed:
+    """Run a program, without input, and return what it prints. Its stderr goes nowhere.
+
+    Not more than a key file may hold is read, and not for longer than ``timeout_s``; then the program is killed.
+    """
+    program = shutil.which(words[0], path=environ.get("PATH", ""))
+    # As Go: nothing is run from the current directory, which may be that of a stranger's repository, by its bare name.
+    if program is None or (PurePath(words[0]).name == words[0] and not PurePath(program).is_absolute()):
+        return RunFailed(reason="names a program that is not found")
+    try:
+        process = subprocess.Popen(  # noqa: S603  # the user's own command, in words, no shell
+            (program, *words[1:]),
+            bufsize=0,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environ,
+        )
+    except (OSError, ValueError):
+        return RunFailed(reason="names a program that cannot be run")
+    deadline = time.monotonic() + timeout_s
+    output = _Output(process)
+    if not output.wait(timeout_s):
+        return _kill(process, "did not finish in time")
+    if len(output.data) > MAX_KEY_FILE_BYTES:
+        return _kill(process, "prints more than a key")
+    try:
+        exit_code = process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return _kill(process, "did not finish in time")
+    return bytes(output.data) if exit_code == 0 else RunFailed(reason="failed")
+
+
+class _Output:
+    """Reads what a program prints, in a thread, as a child of the program may hold the pipe open after its end."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.data = bytearray()
+        self._pipe = process.stdout
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end of the output, or for too much of it; tell whether one came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _read(self) -> None:
+        with self._pipe or io.BytesIO() as pipe:
+            while len(self.data) <= MAX_KEY_FILE_BYTES:
+                part = pipe.read(65536)
+                if not part:
+                    break
+                self.data += part
+
+
+def _kill(process: "subprocess.Popen[bytes]", reason: str) -> RunFailed:
+    process.kill()
+    process.wait()
+    return RunFailed(reason=reason)
+
+
+def split_words(text: str) -> tuple[str, ...] | None:
+    r"""Split a command into words as the Go package google/shlex does, which differs from `shlex` in many ways.
+
+    Quotes as in a shell, except that ``\`` stands for the next character within double quotes too, whatever that is;
+    ``#`` starts a comment where a word could start.
+
+    Returns:
+        None when a quote is not closed or a ``\`` ends the text.
+    """
+    words: list[str] = []
+    word: str | None = None
+    at = 0
+    while at < len(text):
+        character = text[at]
+        at += 1
+        if character in " \t\r\n":
+            if word is not None:
+                words.append(word)
+            word = None
+        elif character == "#" and word is None:
+            end = text.find("\n", at)
+            at = len(text) if end < 0 else end + 1
+        elif character in "'\"":
+            quoted, at = _quoted(text, at, character)
+            if quoted is None:
+                return None
+            word = (word or "") + quoted
+        elif character == "\\" and at == len(text):
+            return None
+        elif character == "\\":
+            word = (word or "") + text[at]
+            at += 1
+        else:
+            word = (word or "") + character
+    return tuple(words) if word is None else (*words, word)
+
+
+def _quoted(text: str, at: int, quote: str) -> tuple[str | None, int]:
+    quoted = ""
+    while at < len(text):
+        character = text[at]
+        at += 1
+        if character == quote:
+            return quoted, at
+        if character == "\\" and quote == '"':
+            if at == len(text):
+                break
+            character = text[at]
+            at += 1
+        quoted += character
+    return None, at

@@ -1,0 +1,150 @@
+"""SSH keys as age identities: ``ssh-ed25519`` and ``ssh-rsa``, from the forms in which OpenSSH and OpenSSL keep them.
+
+As ``agessh`` of age, of which sops makes use (``ssh.ParseRawPrivateKey`` of golang.org/x/crypto): the first PEM block
+counts, in the form of OpenSSH, PKCS#1 or PKCS#8, without a passphrase. pyrage reads neither PKCS#8 nor opens anything
+with an RSA key of more than 4,096 bits, so keys are read by `cryptography`, and an RSA key is used by it too.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from reconciler.pysops.age_file import MalformedAgeFile, Stanza, encode_unpadded
+
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from pyrage import ssh
+
+_PEM: Final = re.compile(
+    rb"(?:^|\n)-----BEGIN ([A-Z0-9 ]+)-----[ \t\r]*\n(.*?)\n?-----END \1-----[ \t\r]*(?:\n|$)", re.DOTALL
+)
+_OPENSSH_MAGIC: Final = b"openssh-key-v1\0"
+_MAX_RSA_BITS: Final = 8192
+"""Of the Go library, which refuses to compute with larger ones."""
+
+_RSA_LABEL: Final = b"age-encryption.org/v1/ssh-rsa"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshEd25519Key:
+    """An ``ssh-ed25519`` key."""
+
+    recipient: str
+    """``ssh-ed25519 AAAA…``, without a comment."""
+
+    identity: "ssh.Identity" = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshRsaKey:
+    """An ``ssh-rsa`` key."""
+
+    recipient: str
+    """``ssh-rsa AAAA…``, without a comment."""
+
+    key: "RSAPrivateKey" = field(repr=False)
+
+    def unwrap(self, stanza: Stanza) -> bytes | None:
+        """Return the file key; None when the stanza is for somebody else.
+
+        See https://age-encryption.org/v1 (C2SP), "The ssh-rsa recipient type".
+
+        Raises:
+            MalformedAgeFile: the stanza names this key, which does not open it.
+        """
+        from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        if stanza.kind != "ssh-rsa":
+            return None
+        if len(stanza.arguments) != 1:
+            raise MalformedAgeFile
+        if stanza.arguments[0] != self._tag:
+            return None
+        try:
+            return self.key.decrypt(stanza.body, OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=_RSA_LABEL))
+        except ValueError:
+            raise MalformedAgeFile from None
+
+    @property
+    def _tag(self) -> str:
+        wire = base64.b64decode(self.recipient.split(" ")[1])
+        return encode_unpadded(hashlib.sha256(wire).digest()[:4]).decode()
+
+
+SshKey = SshEd25519Key | SshRsaKey
+
+
+class PassphraseNeeded(Exception):
+    """A key is protected by a passphrase. Never leaves pysops."""
+
+
+def parse_ssh_key(data: bytes) -> SshKey | None:
+    """Read a private key.
+
+    Args:
+        data: the text of the key file.
+
+    Returns:
+        None when it is none that sops takes.
+
+    Raises:
+        PassphraseNeeded: it is protected.
+    """
+    match = _PEM.search(data)
+    if match is None:
+        return None
+    kind, body = match.groups()
+    if b"Proc-Type: 4,ENCRYPTED" in body or (kind == b"OPENSSH PRIVATE KEY" and _is_encrypted(body)):
+        raise PassphraseNeeded
+    return _load(kind, match[0].strip() + b"\n")
+
+
+def _is_encrypted(body: bytes) -> bool:
+    """Tell whether a key in the form of OpenSSH names a cipher; see PROTOCOL.key of OpenSSH."""
+    try:
+        data = binascii.a2b_base64(body)
+    except binascii.Error:
+        return False
+    return data.startswith(_OPENSSH_MAGIC) and not data.startswith(_OPENSSH_MAGIC + b"\0\0\0\x04none")
+
+
+def _load(kind: bytes, pem: bytes) -> SshKey | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+
+    # Checking the primes of an RSA key takes seconds. Whose key it is gains nothing by handing us a broken one.
+    try:
+        if kind == b"OPENSSH PRIVATE KEY":
+            key: object = load_ssh_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+        elif kind in {b"RSA PRIVATE KEY", b"PRIVATE KEY"}:
+            key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+        else:
+            return None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    if isinstance(key, Ed25519PrivateKey):
+        return SshEd25519Key(recipient=_recipient(key), identity=_to_pyrage(key))
+    if isinstance(key, RSAPrivateKey) and key.key_size <= _MAX_RSA_BITS:
+        return SshRsaKey(recipient=_recipient(key), key=key)
+    return None
+
+
+def _recipient(key: "Ed25519PrivateKey | RSAPrivateKey") -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def _to_pyrage(key: "Ed25519PrivateKey") -> "ssh.Identity":
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from pyrage import ssh
+
+    return ssh.Identity.from_buffer(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
