@@ -14,7 +14,13 @@ from reconciler.session import Chosen, Settings, local_problem
 
 
 def choose(settings: Settings) -> tuple[Chosen, ...]:
-    """Return what the run is about, after everything that needs neither key nor workspace has been checked."""
+    """Return what the run is about, after everything that needs neither key nor workspace has been checked.
+
+    Raises:
+        UsageError: An unknown target or scope, or none is named where one must be.
+        InvalidInput: A selected file breaks a rule that shows without a key, or a profile of this machine does not fit.
+        Refused: Git does not work on the repository, or it has no commit yet.
+    """
     chosen = Files(settings).choose(settings.wanted(), everything=settings.everything)
     problems = (local_problem(one.selected.target, settings) for one in chosen)
     if found := tuple(problem for problem in problems if problem is not None):
@@ -30,6 +36,11 @@ class Files:
     """
 
     def __init__(self, settings: Settings) -> None:
+        """Read the work tree.
+
+        Raises:
+            UsageError: RECONCILER_EXTRA_HOSTS is not a list of hosts.
+        """
         self._root = settings.root
         self._extra_hosts = policy.parse_extra_hosts(settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
         self._allow_dirty = settings.allow_dirty
@@ -39,7 +50,11 @@ class Files:
 
     @cached_property
     def committed(self) -> tuple[Policy, Sources] | None:
-        """The commit; None where the work tree counts for every target."""
+        """The commit; None where the work tree counts for every target.
+
+        Raises:
+            Refused: Git does not work on the repository, or it has no commit yet.
+        """
         if self._allow_dirty or not git.is_repository(self._root):
             return None
         sources = git.read_commit(self._root)
@@ -64,6 +79,7 @@ class Files:
         Raises:
             UsageError: An unknown target or scope.
             InvalidInput: The selection breaks a rule that shows without a key.
+            Refused: Git does not work on the repository, or it has no commit yet.
         """
         in_tree = tuple(selector for selector in selectors if self.is_in_tree(selector))
         in_commit = tuple(selector for selector in selectors if selector not in in_tree)

@@ -13,10 +13,11 @@ Rules:
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
 from reconciler.desired import DesiredScope
 from reconciler.model import (
+    ADMINS,
     MAX_KEYS_PER_SCOPE,
     Acl,
     FoldedName,
@@ -40,10 +41,6 @@ from reconciler.plan import (
     PutSecret,
 )
 from reconciler.survey import Absent, Evidence, Known, MissingScope, ScopeState, Unreadable
-
-
-_ADMINISTRATORS: Final = Principal("admins")
-"""Group of the administrators of a workspace, who have MANAGE on every scope without an entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ class Keep:
         """
         own = there.get(fold(self.identity))
         groups = {fold(group) for group in self.groups}
-        if fold(_ADMINISTRATORS) in groups or (own is not None and own.permission is Permission.MANAGE):
+        if fold(ADMINS) in groups or (own is not None and own.permission is Permission.MANAGE):
             return frozenset()
         return frozenset(name for name in groups & there.keys() if there[name].permission is Permission.MANAGE)
 
@@ -121,7 +118,8 @@ def _new_keys(desired: DesiredScope) -> Plan:
 
 
 def _new_grants(desired: DesiredScope, keep: Keep) -> Plan:
-    # Whoever creates a scope gets MANAGE on it: that is what the wish is compared with.
+    # Whoever creates a scope gets MANAGE on it (https://docs.databricks.com/api/workspace/secrets/createscope): that is
+    # what the wish is compared with.
     creator = Acl(principal=keep.identity, permission=Permission.MANAGE)
     return Plan(changes=tuple(_put_acls(desired.scope, _wish(desired.acls or (), keep), _by_name((creator,)), keep)))
 
@@ -146,8 +144,9 @@ def _keys(desired: DesiredScope, state: ScopeState) -> Plan:
     deletes: tuple[DeleteSecret, ...] = ()
     match desired.prune:
         case Prune.ALL:
-            # A put into a full scope fails, and a wanted key must not be absent for a moment: so as many of the
-            # unwanted ones as the new ones need room go first, and the rest last.
+            # A put of a new key into a full scope fails (RESOURCE_LIMIT_EXCEEDED, as
+            # https://docs.databricks.com/api/workspace/secrets/putsecret says), and a wanted key must not be absent for
+            # a moment: so as many of the unwanted ones as the new ones need room go first, and the rest last.
             new = sum(put.reason is PutReason.NEW for put in puts)
             room = max(0, len(state.listed) + new - MAX_KEYS_PER_SCOPE)
             deletes = tuple(

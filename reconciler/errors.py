@@ -193,7 +193,7 @@ class NotFound(WorkspaceError):
 
 
 class AlreadyExists(WorkspaceError):
-    """The scope exists already (RESOURCE_ALREADY_EXISTS)."""
+    """The scope, or a grant to that principal, exists already (RESOURCE_ALREADY_EXISTS)."""
 
 
 class LimitExceeded(WorkspaceError):

@@ -15,7 +15,11 @@ _MOST_NAMED: Final = 3
 
 
 def key_vault(state: ScopeState) -> Refused | None:
-    """Refuse a scope whose values live in an Azure Key Vault: this API cannot write them (put answers BAD_REQUEST)."""
+    """Refuse a scope whose values live in an Azure Key Vault, as this API only reads them.
+
+    Put and delete answer BAD_REQUEST: https://docs.databricks.com/api/workspace/secrets/putsecret and
+    https://learn.microsoft.com/azure/databricks/security/secrets/workspace-secret-scopes.
+    """
     if state.backend is Backend.DATABRICKS:
         return None
     return Refused(

@@ -3,7 +3,8 @@
 Pure: no clock, file, network or environment.
 
 Limits and name rules are those of https://docs.databricks.com/aws/en/security/secrets/ and of the Secrets API
-reference (https://docs.databricks.com/api/workspace/secrets).
+reference (https://docs.databricks.com/api/workspace/secrets). Who may do what is described at
+https://docs.gcp.databricks.com/en/security/auth-authz/access-control/secret-acl.html.
 """
 
 import enum
@@ -32,16 +33,22 @@ MAX_KEYS_PER_SCOPE: Final = 1_000
 """Most secrets that a scope holds."""
 
 MAX_SCOPES_PER_WORKSPACE: Final = 1_000
-"""Most scopes that a workspace holds unless support raised it, which is why we only warn."""
+"""Most scopes that a workspace holds unless support raised it, which is why only the platform refuses one more."""
 
 MAX_NAME_CHARS: Final = 128
 """Longest name of a scope or a key, in characters."""
 
+ADMINS: Final = Principal("admins")
+"""System group of the administrators of a workspace, who have MANAGE on every scope without an entry."""
+
+USERS: Final = Principal("users")
+"""System group of everybody in a workspace; the only other one that may get MANAGE as a scope is created."""
+
 LEDGER_SCOPE: Final = ScopeName("reconciler-ledger")
 """Reserved: holds what the reconciler knows about a workspace; no file may feed it."""
 
-_KEY_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
-_SCOPE_NAME: Final = re.compile(r"[A-Za-z0-9_.@-]{1,128}", re.ASCII)
+_KEY_NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME_CHARS}}}", re.ASCII)
+_SCOPE_NAME: Final = re.compile(rf"[A-Za-z0-9_.@-]{{1,{MAX_NAME_CHARS}}}", re.ASCII)
 
 
 def fold(name: str) -> FoldedName:

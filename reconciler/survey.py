@@ -1,7 +1,8 @@
 """What a workspace holds, as far as the files in git care: lists, grants, and evidence on every wanted value.
 
 In: which keys are wanted in which scopes. Out: a `Survey`. Used before applying, to plan, and after, to see what came
-of it. Two round trips lie between asking and knowing, whatever the number of keys: lists and grants, then values.
+of it. Three round trips lie between asking and knowing, whatever the number of keys: who we are and which scopes there
+are; their lists and grants; values. Scopes that are known to exist take the last two (`look_into`).
 
 `questions` is where a ledger may say that it knows a value already; as there is none yet, all wanted values are read.
 """

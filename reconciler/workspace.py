@@ -20,7 +20,8 @@ class Backend(enum.Enum):
     """In the platform; can be written."""
 
     AZURE_KEYVAULT = "AZURE_KEYVAULT"
-    """In an Azure Key Vault; read-only through this API (put and delete answer BAD_REQUEST)."""
+    """In an Azure Key Vault; read-only through this API (put and delete answer BAD_REQUEST, see
+    https://docs.databricks.com/api/workspace/secrets/putsecret)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,11 @@ class RequestCount:
 
 
 class Workspace(Protocol):
-    """One workspace under one identity. Safe to call from several threads."""
+    """One workspace under one identity. Safe to call from several threads.
+
+    Every call may raise `Unreachable`, `Unauthenticated`, `Throttled` and `UnexpectedAnswer`; what else it may raise, by
+    the API reference (https://docs.databricks.com/api/workspace/secrets), stands with it.
+    """
 
     @property
     def host(self) -> str:
@@ -68,11 +73,19 @@ class Workspace(Protocol):
         ...
 
     def whoami(self) -> Identity:
-        """Return the running identity."""
+        """Return the running identity.
+
+        Raises:
+            PermissionDenied: The token is nobody's, or the identity has no access to the workspace.
+        """
         ...
 
     def list_scopes(self) -> tuple[ScopeInfo, ...]:
-        """Return the scopes that the identity can see, in the platform's order."""
+        """Return the scopes that the identity can see, in the platform's order.
+
+        Raises:
+            PermissionDenied: The identity has no access to the workspace.
+        """
         ...
 
     def create_scope(self, scope: ScopeName) -> None:
@@ -81,45 +94,90 @@ class Workspace(Protocol):
         Raises:
             AlreadyExists: A scope of that name exists (and not by a retry of this very call).
             LimitExceeded: The workspace is full.
+            InvalidRequest: The name is none that the platform takes.
+            PermissionDenied: The identity may not create scopes, or the name is reserved for the platform.
         """
         ...
 
     def delete_scope(self, scope: ScopeName) -> None:
-        """Delete a scope with all that is in it. Needs MANAGE. Raises NotFound when there is none."""
+        """Delete a scope with all that is in it. Needs MANAGE.
+
+        Raises:
+            NotFound: There is none (and not by a retry of this very call).
+            InvalidRequest: It is one of the platform's own.
+            PermissionDenied: The identity has no MANAGE on it.
+        """
         ...
 
     def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
-        """Return keys and times of all secrets of the scope. Needs READ."""
+        """Return keys and times of all secrets of the scope. Needs READ.
+
+        Raises:
+            NotFound: There is no such scope.
+            PermissionDenied: The identity has no READ on it.
+        """
         ...
 
     def get_secret(self, scope: ScopeName, key: KeyName) -> SecretValue:
         """Return the value of one secret. Needs READ.
 
         Raises:
-            InvalidRequest: The platform does not hand out the value outside notebooks.
-            PermissionDenied: The identity may list but not read.
-            NotFound: It was deleted meanwhile.
+            InvalidRequest: The platform does not hand out the value outside notebooks, or cannot get it from the Key
+                Vault.
+            PermissionDenied: The identity may list but not read, or the Key Vault keeps the platform out.
+            NotFound: There is no such scope or key, as when it was deleted meanwhile.
         """
         ...
 
     def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> None:
-        """Create or overwrite one secret in place. Needs WRITE."""
+        """Create or overwrite one secret in place. Needs WRITE.
+
+        Raises:
+            NotFound: There is no such scope.
+            LimitExceeded: The scope is full and the key is new, or the value is too long.
+            InvalidRequest: The platform does not take the name or the value, or the scope is backed by a Key Vault.
+            PermissionDenied: The identity has no WRITE on the scope.
+        """
         ...
 
     def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
-        """Delete one secret. Needs WRITE. Raises NotFound when there is none."""
+        """Delete one secret. Needs WRITE.
+
+        Raises:
+            NotFound: There is no such scope or key (and not by a retry of this very call).
+            InvalidRequest: The scope is backed by a Key Vault, or one of the platform's own.
+            PermissionDenied: The identity has no WRITE on the scope.
+        """
         ...
 
     def list_acls(self, scope: ScopeName) -> tuple[Acl, ...]:
-        """Return all grants on the scope. Needs MANAGE."""
+        """Return all grants on the scope. Needs MANAGE.
+
+        Raises:
+            NotFound: There is no such scope.
+            PermissionDenied: The identity has no MANAGE on it.
+        """
         ...
 
     def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
-        """Create or overwrite one grant. Needs MANAGE. Eventually consistent: read it back."""
+        """Create or overwrite one grant. Needs MANAGE. Eventually consistent: read it back (see `reconciler.apply`).
+
+        Raises:
+            AlreadyExists: The principal has a grant, and this platform does not overwrite it.
+            NotFound: There is no such scope or, on some platforms, no such principal.
+            InvalidRequest: There is no such principal.
+            PermissionDenied: The identity has no MANAGE on the scope.
+        """
         ...
 
     def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
-        """Delete one grant. Needs MANAGE. Raises NotFound when there is none. Eventually consistent."""
+        """Delete one grant. Needs MANAGE. Eventually consistent.
+
+        Raises:
+            NotFound: There is no such scope, principal or grant (and not by a retry of this very call).
+            InvalidRequest: The principal is none that the platform takes.
+            PermissionDenied: The identity has no MANAGE on the scope.
+        """
         ...
 
     def request_count(self) -> RequestCount:

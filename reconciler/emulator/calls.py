@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final, NewType
 
 from reconciler.emulator.fields import Fields
-from reconciler.emulator.identities import USERS, Directory, Identity
+from reconciler.emulator.identities import Directory, Identity
 from reconciler.emulator.refusals import Code, Refusal, bad_request, denied, invalid, malformed, missing
 from reconciler.emulator.rules import KEY_VAULT_FINE, Rules
 from reconciler.emulator.store import Store, StoredScope
-from reconciler.model import MAX_VALUE_BYTES, Permission, Principal, fold, is_key_name, is_scope_name
+from reconciler.model import MAX_VALUE_BYTES, USERS, Permission, Principal, fold, is_key_name, is_scope_name
 from reconciler.workspace import Backend
 
 

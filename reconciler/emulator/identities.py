@@ -5,14 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model import FoldedName, Principal, fold
+from reconciler.model import ADMINS, USERS, FoldedName, Principal, fold
 
-
-ADMINS: Final = Principal("admins")
-"""System group of the workspace admins."""
-
-USERS: Final = Principal("users")
-"""System group of everybody in the workspace."""
 
 _APPLICATION_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
