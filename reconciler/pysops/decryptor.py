@@ -1,0 +1,217 @@
+"""Which way a file is opened: in-process, or by the sops program for what only it can ask.
+
+In-process wherever an age identity opens the file: that is quicker, starts nothing and tells places. The program knows
+PGP, the key services of the clouds, Vault, plugins and passphrases; it is given only files whose key sources
+``.sops.yaml`` names (see `key_sources`). What it says is read by the same strict rules. A value or a MAC that was found
+to be wrong in-process is wrong: nobody else is asked.
+"""
+
+import enum
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from reconciler.pysops.binary import SopsBinary, without_frames
+from reconciler.pysops.child import Children, has_terminal
+from reconciler.pysops.crypt import decrypt
+from reconciler.pysops.document import Document
+from reconciler.pysops.errors import BinaryError, DecryptionError, NoIdentity, SopsError
+from reconciler.pysops.identities import Identities
+from reconciler.pysops.key_sources import check_askable
+from reconciler.pysops.sops_metadata import Metadata, read_metadata
+from reconciler.pysops.wrapped_keys import Recipient
+
+
+MAX_AT_ONCE: Final = 3
+"""Programs that run side by side: each is a process, and asks the same key services."""
+
+ASKING_TIMEOUT_S: Final = 300.0
+"""How long somebody may take to type a passphrase or to find the token."""
+
+
+class Decryptor(enum.Enum):
+    """Which way to open files."""
+
+    AUTO = "auto"
+    """In-process when an age identity opens the file, else the sops program."""
+
+    NATIVE = "native"
+    """In-process only."""
+
+    SOPS = "sops"
+    """The sops program only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedFile:
+    """A file to open."""
+
+    data: bytes = field(repr=False)
+    document: Document = field(repr=False)
+    """What `parse` made of ``data``."""
+
+    named: Collection[Recipient] = ()
+    """Whom ``.sops.yaml`` names for the file, at the commit that it is from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ForSops:
+    """What could not be opened in-process, for a reason that the program may overcome."""
+
+    why: NoIdentity | None
+    """None when nothing was tried."""
+
+
+class Unlocker:
+    """Opens files with the keys of one target. Threads may share it."""
+
+    def __init__(
+        self,
+        identities: Identities,
+        *,
+        decryptor: Decryptor = Decryptor.AUTO,
+        environ: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """Start nothing yet: the program is looked for when it is needed.
+
+        Args:
+            identities: the age keys that are tried in-process.
+            decryptor: which way to open files.
+            environ: where the program is found, and where it finds its keys. For the same result either way it holds
+                what ``identities`` were made of.
+            timeout_s: how long one call of the program may take.
+        """
+        self.identities = identities
+        self._decryptor = decryptor
+        self._environ = environ or {}
+        self._timeout_s = timeout_s
+        self._children = Children()
+        self._lock = threading.Lock()
+        self._binary: SopsBinary | BinaryError | None = None
+
+    def stop(self) -> None:
+        """End the programs that run, for an interrupt of the main thread. Calls that wait for them fail."""
+        self._children.stop()
+
+    def unlock(self, file: LockedFile) -> dict[str, object]:
+        """Open one file.
+
+        Returns:
+            The values, as `crypt.decrypt` returns them, whichever way it was opened.
+
+        Raises:
+            SopsError: as for `crypt.decrypt` and `SopsBinary.decrypt`. NoIdentity says why the program was not asked.
+        """
+        opened = self._in_process(file)
+        if isinstance(opened, _ForSops):
+            opened = self._by_sops(file, opened.why)
+        if isinstance(opened, SopsError):
+            raise opened
+        return opened
+
+    def unlock_all(self, files: Sequence[LockedFile]) -> tuple[dict[str, object] | SopsError, ...]:
+        """Open several files; return the values of each, or why it does not open, in the same order.
+
+        In-process one after the other, as threads that compute take turns; by the program a few at a time, or one by
+        one if it may ask for a passphrase.
+        """
+        opened = [self._in_process(file) for file in files]
+        waiting = [(index, one.why) for index, one in enumerate(opened) if isinstance(one, _ForSops)]
+        if not waiting:
+            return tuple(_settled(opened))
+        at_once = 1 if self._may_ask else min(MAX_AT_ONCE, len(waiting))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="sops") as pool:
+            try:
+                futures = [(index, pool.submit(self._by_sops, files[index], why)) for index, why in waiting]
+                for index, future in futures:
+                    opened[index] = future.result()
+            except BaseException:
+                self.stop()
+                raise
+        return tuple(_settled(opened))
+
+    @property
+    def _may_ask(self) -> bool:
+        """Whether the program may have to ask for a passphrase, or for a touch of a token."""
+        return self.identities.needs_sops
+
+    def _in_process(self, file: LockedFile) -> dict[str, object] | SopsError | _ForSops:
+        """Open a file without the program, or say that the program has to."""
+        match self._decryptor:
+            case Decryptor.SOPS:
+                return _ForSops(why=None)
+            case Decryptor.NATIVE | Decryptor.AUTO:
+                pass
+            case _:
+                assert_never(self._decryptor)
+        try:
+            if self._decryptor is Decryptor.AUTO and _goes_by_comments(read_metadata(file.document)):
+                return _ForSops(why=None)
+            return decrypt(file.document, self.identities)
+        except NoIdentity as error:
+            failure: SopsError = error
+            others = any(key.recipient.kind != "age" for key in read_metadata(file.document).wrapped_keys)
+            if self._decryptor is Decryptor.AUTO and (others or self._may_ask):
+                return _ForSops(why=error)
+        except SopsError as error:
+            failure = error
+        return without_frames(failure)
+
+    def _by_sops(self, file: LockedFile, why: NoIdentity | None) -> dict[str, object] | SopsError:
+        """Let the program open a file, if it may be asked.
+
+        Args:
+            file: the file.
+            why: why it was not opened in-process, if that was tried.
+        """
+        try:
+            # Before the program is looked for: whom a file must not name does not depend on what is installed.
+            metadata = read_metadata(file.document)
+            check_askable(file.document, metadata, file.named, age_too=why is not None and self._may_ask)
+            return self._sops().decrypt(file.data, named=file.named, document=file.document)
+        except SopsError as error:
+            failure = error
+        if why is not None and (isinstance(failure, NoIdentity | BinaryError) or type(failure) is DecryptionError):
+            failure = _joined(why, failure)
+        return without_frames(failure)
+
+    def _sops(self) -> SopsBinary:
+        with self._lock:
+            if self._binary is None:
+                asks = self._may_ask and has_terminal()
+                try:
+                    self._binary = SopsBinary.find(
+                        self._environ,
+                        timeout_s=max(self._timeout_s, ASKING_TIMEOUT_S) if asks else self._timeout_s,
+                        in_terminal=asks,
+                        children=self._children,
+                    )
+                except BinaryError as error:
+                    self._binary = error
+            found = self._binary
+        if isinstance(found, BinaryError):  # a new one each time: threads would write each other's frames into it
+            raise BinaryError(found.what, expected=found.expected, advice=found.advice)
+        return found
+
+
+def _settled(opened: Iterable[dict[str, object] | SopsError | _ForSops]) -> Iterable[dict[str, object] | SopsError]:
+    return (one for one in opened if not isinstance(one, _ForSops))
+
+
+def _goes_by_comments(metadata: Metadata) -> bool:
+    return metadata.encrypted_comment_regex is not None or metadata.unencrypted_comment_regex is not None
+
+
+def _joined(why: NoIdentity, failure: SopsError) -> SopsError:
+    """Return one error of why a file was not opened in-process, and why the program did not open it either."""
+    advice = "; ".join(dict.fromkeys(part for part in (failure.advice, why.advice) if part))
+    kind = BinaryError if isinstance(failure, BinaryError) else NoIdentity
+    return kind(
+        f"{why.what}; {failure.what}",
+        mark=failure.mark or why.mark,
+        expected=failure.expected or why.expected,
+        advice=advice or None,
+    )
