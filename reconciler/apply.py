@@ -59,6 +59,11 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
+    def __post_init__(self) -> None:
+        # Written so that what is not a number is refused as well.
+        if not all(seconds > 0 for seconds in (self.limit_s, self.first_pause_s, self.longest_pause_s)):
+            raise ValueError("the limit and the pauses must be positive")
+
 
 _DEFAULT_PATIENCE: Final = Patience()
 

@@ -133,9 +133,11 @@ class Finding:
     kind: FindingKind
     scope: ScopeName
     key: KeyName | None = None
-    """The key or, for `FindingKind.UNMANAGED_ACL`, None."""
+    """None where it is not about one key: for grants, whole scopes and files."""
 
     principal: Principal | None = None
+    """Whose grant it is; None where it is not about one grant."""
+
     detail: str = ""
     """A sentence for people."""
 
@@ -270,7 +272,12 @@ class ChangeResult:
     change: Change
     outcome: Outcome
     error: str | None = None
-    """Why it failed or was skipped: our own words, no value in them."""
+    """Why it failed or was skipped: our own words, no value in them. None for every other outcome."""
+
+    def __post_init__(self) -> None:
+        needed = self.outcome in (Outcome.FAILED, Outcome.SKIPPED)
+        if needed != bool(self.error) or self.error == "":
+            raise ValueError(f"a change that is {self.outcome.value} says why exactly if it failed or was skipped")
 
 
 def digest_of(plans: dict[str, Plan]) -> str:

@@ -39,6 +39,8 @@ class Workers:
         Args:
             concurrency: How many calls run at once, at least 1.
         """
+        if concurrency < 1:
+            raise ValueError(f"workers must be at least 1, not {concurrency}")
         self._concurrency = concurrency
         self._threads: list[threading.Thread] = []
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()

@@ -63,8 +63,8 @@ class RequestCount:
 class Workspace(Protocol):
     """One workspace under one identity. Safe to call from several threads.
 
-    Every call may raise `Unreachable`, `Unauthenticated`, `Throttled` and `UnexpectedAnswer`; what else it may raise, by
-    the API reference (https://docs.databricks.com/api/workspace/secrets), stands with it.
+    Every call may raise `Unreachable`, `Unauthenticated`, `Throttled` and `UnexpectedAnswer`. What else it may raise
+    stands with it, by the API reference (https://docs.databricks.com/api/workspace/secrets).
     """
 
     @property

@@ -291,6 +291,21 @@ def test_an_acl_that_shows_late_is_waited_for() -> None:
     assert workspace.grants("app") == {"admin@example.com": MANAGE, "users": READ}
 
 
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        pytest.param({"limit_s": 0.0}, id="no limit"),
+        pytest.param({"limit_s": float("nan")}, id="limit that is no number"),
+        pytest.param({"first_pause_s": 0.0}, id="no pause"),
+        pytest.param({"longest_pause_s": -1.0}, id="negative pause"),
+    ],
+)
+def test_patience_that_would_not_wait_is_refused(unfit: dict[str, float]) -> None:
+    """Without a pause the workspace would be asked as fast as it answers."""
+    with pytest.raises(ValueError, match="positive"):
+        Patience(**unfit)  # type: ignore[arg-type]  # all of them take a float
+
+
 def test_an_acl_that_never_shows_fails_within_the_patience() -> None:
     """Bounded: the clock decides, with pauses that double up to a limit."""
     workspace = FakeWorkspace()

@@ -32,6 +32,13 @@ def test_results_come_in_the_order_of_the_calls() -> None:
         assert workers.each([first, second]) == (1, 2)
 
 
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_nobody_is_no_crew(concurrency: int) -> None:
+    """Without a thread every call would wait for ever."""
+    with pytest.raises(ValueError, match="at least 1"):
+        Workers(concurrency)
+
+
 def test_an_error_takes_the_place_of_a_result_and_the_others_go_on() -> None:
     """One failing call is an answer like any other."""
     error = InvalidRequest("no")

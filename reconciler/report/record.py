@@ -7,7 +7,7 @@ are in our own words.
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.model import Acl, KeyName, ScopeName
 from reconciler.plan import ChangeResult, Finding, Plan
@@ -79,6 +79,10 @@ class RunReport:
 
     targets: tuple[TargetReport, ...]
     exit_code: int
+
+    def __post_init__(self) -> None:
+        if any(moment.utcoffset() != timedelta(0) for moment in (self.started, self.finished)):
+            raise ValueError("the times of a run are aware and UTC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

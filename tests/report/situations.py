@@ -198,7 +198,11 @@ SITUATIONS: Final = {
     "refused": run(_REFUSED, exit_code=EXIT_REFUSED),
     "interrupted": run(
         target_report(
-            "prod", Status.FAILED, put("a"), put("b"), fates={put("a"): (Outcome.DONE, None)}, rest=Outcome.SKIPPED
+            "prod",
+            Status.FAILED,
+            put("a"),
+            put("b"),
+            fates={put("a"): (Outcome.DONE, None), put("b"): (Outcome.SKIPPED, "the run was interrupted")},
         ),
         exit_code=EXIT_INTERRUPTED,
     ),

@@ -12,8 +12,8 @@ from reconciler.workers import Workers
 from reconciler.workspace import Workspace
 
 
-IMPATIENT = Patience(limit_s=5.0, first_pause_s=0.0, longest_pause_s=0.0)
-"""Waits for ACLs without waiting."""
+IMPATIENT = Patience(limit_s=5.0, first_pause_s=0.001, longest_pause_s=0.001)
+"""Waits for ACLs nearly without waiting."""
 
 
 def wish(
