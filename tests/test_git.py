@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import git
 from reconciler.errors import Refused
+from reconciler.git import _program, _work_tree
 from reconciler.policy.sources import MAX_FILE_BYTES, MAX_OTHER_BYTES, Sources
 from tests.support.age_keys import AgeKey
 from tests.support.secrets_repo import SecretsRepo
@@ -227,7 +228,7 @@ def test_files_are_read_up_to_a_cap(repo: SecretsRepo) -> None:
 
 def test_an_unreadable_file_is_a_problem(repo: SecretsRepo) -> None:
     """A file that another process takes away, or that we may not read, is not passed over."""
-    problem = git._read_file(repo.root / "secrets/gone.yaml", "secrets/gone.yaml")
+    problem = _work_tree._read_file(repo.root / "secrets/gone.yaml", "secrets/gone.yaml", 100)
     assert problem is not None
     assert not isinstance(problem, bytes)
     assert problem.what == "the file cannot be read"
@@ -309,7 +310,7 @@ def test_the_root_must_be_a_directory(tmp_path: Path) -> None:
 
 def test_git_distrust_has_advice() -> None:
     """In containers the files often belong to somebody else; git says how to trust them, and we do not override it."""
-    refused = git._failed(Path("/x"), "status", b"fatal: detected dubious ownership in repository at '/x'")
+    refused = _program.failed(Path("/x"), "status", b"fatal: detected dubious ownership in repository at '/x'")
     assert "belongs to another user" in str(refused)
     assert refused.advice is not None
     assert "safe.directory" in refused.advice

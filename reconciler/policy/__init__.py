@@ -4,8 +4,10 @@
 """
 
 from reconciler.policy.crossing import contributions_of, cross_problems
+from reconciler.policy.lint import surroundings_of
 from reconciler.policy.scope_files import ScopeFile, UnreadableFile, read_scope_file
 from reconciler.policy.selection import Policy, ScopePolicy, SelectedTarget, Selection
+from reconciler.policy.sops_rules import read_rules
 from reconciler.policy.sources import Sources
 from reconciler.policy.targets import EmbeddedSettings, Target, Targets, WorkspaceSettings, read_targets
 from reconciler.policy.zones import parse_extra_hosts
@@ -34,7 +36,8 @@ def load(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Policy:
         sources: the files of ``secrets/``.
         extra_hosts: hosts and zones besides those of Databricks, as `parse_extra_hosts` returns them.
     """
-    read = [read_scope_file(path, sources.files[path]) for path in sources.scope_files()]
+    rules = read_rules(sources)
+    read = [read_scope_file(path, sources.files[path], rules) for path in sources.scope_files()]
     files = tuple(file for file in read if isinstance(file, ScopeFile))
     targets = read_targets(sources, extra_hosts)
     contributions = contributions_of(files)
@@ -42,8 +45,11 @@ def load(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Policy:
         targets=targets,
         files=files,
         unreadable=tuple(file for file in read if isinstance(file, UnreadableFile)),
-        source_problems=sources.problems,
+        source_problems=(*sources.problems, *rules.problems),
         contributions=contributions,
         cross_problems=cross_problems(contributions, targets),
+        rules=rules,
+        surroundings=surroundings_of(sources, rules),
+        remarks=sources.remarks,
         commit=sources.commit,
     )

@@ -3,15 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.errors import Problem
 from reconciler.model import MAX_KEYS_PER_SCOPE, FoldedName, KeyName, ScopeName, fold
-from reconciler.policy.findings import Findings, did_you_mean, quoted
+from reconciler.policy.findings import MAX_LISTED, Findings, did_you_mean, quoted
 from reconciler.policy.scope_files import ScopeFile
 from reconciler.policy.scope_values import Feed, KeyEntry
 from reconciler.policy.sources import escaped
 from reconciler.policy.targets import Target, Targets
 from reconciler.pysops import Mark
+
+
+_MAX_GUESSES: Final = 20
+"""For how many unknown hosts a similar one is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -62,7 +67,7 @@ def cross_problems(contributions: Contributions, targets: Targets) -> tuple[Cros
     """Return what is wrong between files. Unknown hosts are looked for only while targets.yaml itself is fine."""
     problems: list[CrossProblem] = []
     by_host = {target.host_key: target for target in targets.targets}
-    unknown: set[tuple[str, str]] = set()
+    unknown: dict[tuple[str, str], Contribution] = {}
     for scope, parts in contributions.items():
         target = by_host.get(scope.host_key)
         found: list[Problem] = []
@@ -71,18 +76,26 @@ def cross_problems(contributions: Contributions, targets: Targets) -> tuple[Cros
         found.extend(_too_many(parts))
         if target is not None and scope.scope == fold(target.ledger_scope):
             found.extend(_ledger(parts, target))
-        problems.extend(CrossProblem(scope=scope, problem=problem) for problem in found)
+        problems.extend(CrossProblem(scope=scope, problem=problem) for problem in _listed(found))
         if target is None and not targets.problems:
             for part in parts:
-                if (part.file.path, scope.host_key) not in unknown:
-                    unknown.add((part.file.path, scope.host_key))
-                    # A misspelt host takes keys away from a scope that it does not name, so it is about any of them.
-                    problems.append(CrossProblem(scope=None, problem=_unknown_host(part, targets)))
+                unknown.setdefault((part.file.path, scope.host_key), part)
+    # A misspelt host takes keys away from a scope that it does not name, so it is about any of them.
+    problems.extend(CrossProblem(scope=None, problem=problem) for problem in _unknown_hosts(unknown.values(), targets))
     return tuple(problems)
 
 
-def _one(path: str, mark: Mark, what: str, *, expected: str, advice: str | None = None) -> Problem:
-    findings = Findings(path)
+def _listed(problems: list[Problem]) -> list[Problem]:
+    """Return the first of many problems, and how many more there are."""
+    more = len(problems) - MAX_LISTED
+    if more <= 0:
+        return problems
+    what = f"{more:,} more problems are not listed"
+    return [*problems[:MAX_LISTED], Problem(path=problems[0].path, what=what, rule="more-problems")]
+
+
+def _one(path: str, mark: Mark, rule: str, what: str, *, expected: str, advice: str | None = None) -> Problem:
+    findings = Findings(path, rule=rule)
     findings.add(mark, what, expected=expected, advice=advice)
     return next(iter(findings))
 
@@ -96,6 +109,7 @@ def _twice_fed(parts: tuple[Contribution, ...]) -> Iterator[Problem]:
                 yield _one(
                     part.file.path,
                     key.mark,
+                    "key-fed-twice",
                     f"the key '{key.name}' of scope '{part.feed.scope}' is also fed by "
                     f"{escaped(first.file.path)}:{first_key.mark.line}:{first_key.mark.column}",
                     expected="each key in one file only",
@@ -110,6 +124,7 @@ def _policy_twice(parts: tuple[Contribution, ...]) -> Iterator[Problem]:
             yield _one(
                 part.file.path,
                 mark,
+                "policy-twice",
                 f"acls, prune or rotation of scope '{part.feed.scope}' stand in "
                 f"{escaped(with_policy[0].file.path)}:{first_mark.line}:{first_mark.column} too",
                 expected="per scope at most one file with any of them",
@@ -123,6 +138,7 @@ def _too_many(parts: tuple[Contribution, ...]) -> Iterator[Problem]:
         yield _one(
             part.file.path,
             key.mark,
+            "too-many-keys",
             f"the scope '{part.feed.scope}' gets {len(keys):,} keys",
             expected=f"at most {MAX_KEYS_PER_SCOPE:,}, the platform's limit",
             advice="split them over several scopes",
@@ -134,25 +150,32 @@ def _ledger(parts: tuple[Contribution, ...], target: Target) -> Iterator[Problem
         yield _one(
             part.file.path,
             part.feed.mark,
+            "reserved-scope",
             f"the scope '{part.feed.scope}' is reserved for the ledger of target '{target.name}'",
             expected="another scope",
         )
 
 
-def _unknown_host(part: Contribution, targets: Targets) -> Problem:
-    host_key = part.feed.host_key
-    named = targets.named(host_key)
-    if named is None:
-        advice = did_you_mean(host_key, [target.host_key for target in targets.targets])
-    else:
-        advice = f"write the host of target '{named.name}': '{named.host_key}'"
-    return _one(
-        part.file.path,
-        part.feed.host_mark,
-        f"no target has the host {quoted(host_key)}",
-        expected="the host of a target",
-        advice=advice,
-    )
+def _unknown_hosts(parts: Iterable[Contribution], targets: Targets) -> Iterator[Problem]:
+    """Yield the complaints about hosts without target: so many of each file, and advice for so many hosts."""
+    by_name = {target.name: target.host_key for target in targets.targets}
+    advice: dict[str, str | None] = {}
+    by_file: dict[str, Findings] = {}
+    for part in parts:
+        host_key = part.feed.host_key
+        findings = by_file.setdefault(part.file.path, Findings(part.file.path, rule="unknown-host"))
+        if host_key in by_name:
+            advice[host_key] = f"write the host of target '{host_key}': '{by_name[host_key]}'"
+        elif host_key not in advice and len(advice) < _MAX_GUESSES:
+            advice[host_key] = did_you_mean(host_key, by_name.values())
+        findings.add(
+            part.feed.host_mark,
+            f"no target has the host {quoted(host_key)}",
+            expected="the host of a target",
+            advice=advice.get(host_key),
+        )
+    for findings in by_file.values():
+        yield from findings
 
 
 def keys_of(parts: tuple[Contribution, ...]) -> tuple[KeyName, ...]:

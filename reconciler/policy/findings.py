@@ -3,9 +3,10 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, Severity
 from reconciler.model import FoldedName, fold
 from reconciler.policy.sources import escaped
 from reconciler.pysops import Entry, Mapping, Mark, Node, Scalar, Sequence, SopsError
@@ -29,30 +30,70 @@ KINDS: Final = {
 """What is not text, by the words of SOPS and of YAML."""
 
 
-class Findings:
-    """The problems of one file, in the order in which they were found."""
+MAX_LISTED: Final = 100
+"""How many problems of one file are listed: nobody reads more, and a file can be made to have a million."""
 
-    def __init__(self, path: str) -> None:
+_MAX_GUESSED_CHARS: Final = 128
+"""Longest name for which a similar one is looked for."""
+
+_MAX_KNOWN: Final = 500
+"""Among how many: each comparison takes some 20 microseconds."""
+
+
+class Findings:
+    """The problems of one file, in the order in which they were found; the first `MAX_LISTED` of them."""
+
+    def __init__(self, path: str, *, rule: str = "field-form") -> None:
         self._path = path
+        self._shown_path = escaped(path)
+        self._rule = rule
         self._problems: list[Problem] = []
+        self._left_out = 0
 
     @property
     def path(self) -> str:
         """The file that all of it is about."""
         return self._path
 
-    def add(self, mark: Mark | None, what: str, *, expected: str | None = None, advice: str | None = None) -> None:
-        """Note one problem at ``mark``; None for the file as a whole."""
+    def add(
+        self,
+        mark: Mark | None,
+        what: str,
+        *,
+        expected: str | None = None,
+        advice: str | None = None,
+        rule: str | None = None,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        """Note one problem.
+
+        Args:
+            mark: where; None for the file as a whole.
+            what: see `Problem`, as with the others.
+            expected: what should stand there.
+            advice: what to do next.
+            rule: one of `rules.RULES`; None: that of this object.
+            severity: whether it is a reason to stop.
+        """
+        if len(self._problems) >= MAX_LISTED:
+            self._left_out += 1
+            return
         self._problems.append(
             Problem(
-                path=escaped(self._path),
+                path=self._shown_path,
                 line=None if mark is None else mark.line,
                 column=None if mark is None else mark.column,
                 what=what,
                 expected=expected,
                 advice=advice,
+                rule=rule or self._rule,
+                severity=severity,
             )
         )
+
+    def guess(self, name: str, known: Iterable[str]) -> str | None:
+        """Return what `did_you_mean` does, while the problem that it is for will be listed."""
+        return did_you_mean(name, known) if len(self._problems) < MAX_LISTED else None
 
     def add_hidden(self, data: bytes) -> None:
         """Note the first character of the file that cannot be seen and turns or joins the text around it.
@@ -64,17 +105,24 @@ class Findings:
             start = text.rfind("\n", 0, found.start()) + 1
             mark = Mark(line=text.count("\n", 0, found.start()) + 1, column=found.start() - start + 1)
             what = f"the character U+{ord(found[0]):04X} is invisible, and changes how the text around it looks"
-            self.add(mark, what, expected="text that looks like what it says", advice="take it out")
+            self.add(
+                mark, what, expected="text that looks like what it says", advice="take it out", rule="invisible-text"
+            )
 
-    def add_error(self, error: SopsError) -> None:
+    def add_error(self, error: SopsError, *, rule: str) -> None:
         """Note what `pysops` has to say."""
-        self.add(error.mark, error.what, expected=error.expected, advice=error.advice)
+        self.add(error.mark, error.what, expected=error.expected, advice=error.advice, rule=rule)
 
     def __iter__(self) -> Iterator[Problem]:
-        return iter(self._problems)
+        yield from self._problems
+        if self._left_out:
+            yield Problem(
+                path=self._shown_path, what=f"{self._left_out:,} more problems are not listed", rule="more-problems"
+            )
 
     def __len__(self) -> int:
-        return len(self._problems)
+        """Return how many there are, those included that are not listed."""
+        return len(self._problems) + self._left_out
 
 
 def quoted(name: str) -> str:
@@ -84,7 +132,9 @@ def quoted(name: str) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """Return advice that names the closest of ``known``; None when nothing is close."""
-    by_fold = {fold(each): each for each in known}
+    if len(name) > _MAX_GUESSED_CHARS:
+        return None
+    by_fold = {fold(each): each for each in islice(known, _MAX_KNOWN)}
     close = difflib.get_close_matches(fold(name), [str(each) for each in by_fold], n=1)
     return f"did you mean '{by_fold[FoldedName(close[0])]}'?" if close else None
 
@@ -124,4 +174,5 @@ def note_twins(names: Iterable[Scalar], findings: Findings, what: str) -> None:
                 f"the {what} {quoted(name.text)} is the same as {quoted(first.text)} in line {first.mark.line}: "
                 "names are compared without regard to case",
                 expected="one of them",
+                rule="duplicate-name",
             )

@@ -21,8 +21,9 @@ from typing import Final
 from reconciler.errors import Problem
 from reconciler.model import Acl, KeyName, Permission, Prune
 from reconciler.policy import names
-from reconciler.policy.findings import Findings, article_of, did_you_mean, note_twins, quoted
+from reconciler.policy.findings import Findings, article_of, note_twins, quoted
 from reconciler.policy.scope_values import Feed, SecretsReader
+from reconciler.policy.sops_rules import ENCRYPTED_REGEX, NO_RULES, SopsRules, judge
 from reconciler.policy.sources import FOLDER, TARGETS_FILE
 from reconciler.pysops import (
     Document,
@@ -44,9 +45,6 @@ from reconciler.pysops import (
 
 FIELDS: Final = ("acls", "prune", "rotation", "version", "secrets", "sops")
 """Every field of a scope file, in the order in which they must stand."""
-
-ENCRYPTED_REGEX: Final = "^secrets$"
-"""The selector, and the only one."""
 
 _ORDER: Final = f"the order {', '.join(FIELDS)}"
 _ACL: Final = re.compile(r"<(READ|WRITE|MANAGE) ([^<>:]+)>")
@@ -81,6 +79,10 @@ class ScopeFile:
     policy_mark: Mark | None
     """Where the first of acls, prune and rotation stands; None when there is none of them."""
 
+    named: frozenset[Recipient]
+    """Whom ``.sops.yaml`` names for this file: those of the first rule that matches it, spelt as in the metadata where
+    the rule leaves the version of an Azure key open. Empty when there is no such rule, or no usable ``.sops.yaml``."""
+
     feeds: tuple[Feed, ...]
     complete: bool
     """`feeds` names every host and scope that the file feeds. If not, it may be about any of them."""
@@ -96,23 +98,26 @@ class UnreadableFile:
     problems: tuple[Problem, ...]
 
 
-def read_scope_file(path: str, data: bytes) -> ScopeFile | UnreadableFile:
+def read_scope_file(path: str, data: bytes, rules: SopsRules = NO_RULES) -> ScopeFile | UnreadableFile:
     """Read one scope file. Never raises for what stands in it, and collects all that is wrong with it.
 
     Args:
         path: as in `Sources.files`.
         data: the whole file.
+        rules: of ``.sops.yaml``.
     """
     findings = Findings(path)
     if path != path.lower() and path.lower().endswith((".yaml", ".yml")) and not path.endswith((".yaml", ".yml")):
-        findings.add(None, "the name of the file does not end in .yaml", advice="rename it: sops goes by the ending")
+        what, advice = "the name of the file does not end in .yaml", "rename it: sops goes by the ending"
+        findings.add(None, what, advice=advice, rule="file-name")
     try:
         document = parse(data)
     except DocumentError as error:
-        findings.add_error(error)
+        findings.add_error(error, rule="strict-reading")
         return UnreadableFile(path=path, problems=tuple(findings))
     if not document.root.entries:
-        findings.add(None, "the file is empty", expected="version, secrets and sops", advice="fill it, or delete it")
+        expected, advice = "version, secrets and sops", "fill it, or delete it"
+        findings.add(None, "the file is empty", expected=expected, advice=advice, rule="missing-field")
         return UnreadableFile(path=path, problems=tuple(findings))
     findings.add_hidden(data)
     fields = _fields(document.root, findings)
@@ -120,6 +125,7 @@ def read_scope_file(path: str, data: bytes) -> ScopeFile | UnreadableFile:
     if "sops" not in fields:
         _not_encrypted(findings)
     _check_version(fields, document.root.mark, findings)
+    judgement = judge(rules, path, metadata, findings)
     reader = SecretsReader(findings, encrypted="sops" in fields)
     policy = [fields[name].key.mark for name in ("acls", "prune", "rotation") if name in fields]
     return ScopeFile(
@@ -130,9 +136,10 @@ def read_scope_file(path: str, data: bytes) -> ScopeFile | UnreadableFile:
         prune=_prune(fields["prune"].value, findings) if "prune" in fields else None,
         rotation=_rotation(fields["rotation"].value, findings) if "rotation" in fields else None,
         policy_mark=min(policy, default=None),
+        named=judgement.named,
         feeds=reader.read(fields["secrets"].value) if "secrets" in fields else (),
         complete=reader.complete and "secrets" in fields,
-        problems=tuple(findings),
+        problems=(*findings, *judgement.problems),
     )
 
 
@@ -143,31 +150,36 @@ def _fields(root: Mapping, findings: Findings) -> dict[str, Entry]:
     for entry in root.entries:
         name = entry.key.text
         if name not in FIELDS:
-            advice = did_you_mean(name, FIELDS)
+            advice = findings.guess(name, FIELDS)
             if name in {"targets", "owner"}:
                 advice = f"targets stand in {TARGETS_FILE}; every other YAML file is a scope file"
             elif name == "creation_rules":
                 advice = f"the rules of sops belong beside {FOLDER}/, every YAML file below it is a scope file"
             findings.add(
-                entry.key.mark, f"unknown field {quoted(name)}", expected=f"one of {', '.join(FIELDS)}", advice=advice
+                entry.key.mark,
+                f"unknown field {quoted(name)}",
+                expected=f"one of {', '.join(FIELDS)}",
+                advice=advice,
+                rule="unknown-field",
             )
             continue
         fields[name] = entry
         index = FIELDS.index(name)
         if index < last:
-            findings.add(
-                entry.key.mark, f"the field '{name}' stands behind '{FIELDS[last]}'", expected=_ORDER, advice="move it"
-            )
+            what = f"the field '{name}' stands behind '{FIELDS[last]}'"
+            findings.add(entry.key.mark, what, expected=_ORDER, advice="move it", rule="field-order")
         last = max(last, index)
     if "secrets" not in fields:
-        findings.add(root.mark, "there is no field 'secrets'", expected="secrets: HOST: SCOPE: KEY: value")
+        expected = "secrets: HOST: SCOPE: KEY: value"
+        findings.add(root.mark, "there is no field 'secrets'", expected=expected, rule="missing-field")
     return fields
 
 
 def _check_version(fields: dict[str, Entry], root: Mark, findings: Findings) -> None:
     entry = fields.get("version")
     if entry is None:
-        findings.add(root, "there is no field 'version'", expected="version: 1 right above secrets")
+        expected = "version: 1 right above secrets"
+        findings.add(root, "there is no field 'version'", expected=expected, rule="missing-field")
     elif not isinstance(entry.value, Scalar) or entry.value.text != "1":
         findings.add(entry.value.mark, "the version is not 1", expected="version: 1")
 
@@ -178,6 +190,7 @@ def _not_encrypted(findings: Findings) -> None:
         "the file is not encrypted",
         expected="a file encrypted by sops",
         advice=f"run sops encrypt -i {shlex.quote(findings.path)}; if it was pushed, change the values too",
+        rule="not-encrypted",
     )
 
 
@@ -185,7 +198,7 @@ def _metadata(document: Document, findings: Findings) -> Metadata | None:
     try:
         metadata = read_metadata(document)
     except MetadataError as error:
-        findings.add_error(error)
+        findings.add_error(error, rule="sops-metadata")
         return None
     if metadata.encrypted_regex != ENCRYPTED_REGEX:  # pysops has made sure that there is no second selector
         findings.add(
@@ -193,6 +206,7 @@ def _metadata(document: Document, findings: Findings) -> Metadata | None:
             "sops was not told to encrypt what stands below secrets, and nothing else",
             expected=f"encrypted_regex: {ENCRYPTED_REGEX}",
             advice=f"decrypt the file and encrypt it with --encrypted-regex '{ENCRYPTED_REGEX}', or by .sops.yaml",
+            rule="selector",
         )
     if metadata.mac_only_encrypted:
         findings.add(
@@ -200,11 +214,13 @@ def _metadata(document: Document, findings: Findings) -> Metadata | None:
             "mac_only_encrypted leaves grants and rules without any protection",
             expected="no mac_only_encrypted",
             advice="take it out of .sops.yaml, decrypt the file and encrypt it again",
+            rule="mac-only-encrypted",
         )
     seen: set[Recipient] = set()
     for wrapped in metadata.wrapped_keys:
         if wrapped.recipient in seen:
-            findings.add(wrapped.mark, "the same recipient stands there twice", expected="each recipient once")
+            what = "the same recipient stands there twice"
+            findings.add(wrapped.mark, what, expected="each recipient once", rule="duplicate-recipient")
         seen.add(wrapped.recipient)
     return metadata
 

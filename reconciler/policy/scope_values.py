@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from reconciler.model import LEDGER_SCOPE, MAX_VALUE_BYTES, KeyName, ScopeName, fold, is_key_name, is_scope_name
 from reconciler.policy import names
-from reconciler.policy.findings import KINDS, Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
+from reconciler.policy.findings import KINDS, Findings, article_of, mapping_of, note_twins, quoted
 from reconciler.pysops import Entry, Envelope, Mapping, Mark, Node, Scalar, ScalarKind, Sequence, parse_envelope
 
 
@@ -121,20 +121,19 @@ class SecretsReader:
                 key.mark,
                 f"the scope '{LEDGER_SCOPE}' is reserved for what the reconciler knows of a workspace",
                 expected="another scope",
+                rule="reserved-scope",
             )
 
     def _complain(self, key: Scalar, kind: str, expected: str, advice: str | None) -> None:
         self.complete = False
-        self._findings.add(
-            key.mark, f"the name {quoted(key.text)} does not fit as a {kind}", expected=expected, advice=advice
-        )
+        what = f"the name {quoted(key.text)} does not fit as a {kind}"
+        self._findings.add(key.mark, what, expected=expected, advice=advice, rule="name")
 
     def _key(self, entry: Entry) -> KeyEntry | None:
         fits = is_key_name(entry.key.text)
         if not fits:
-            self._findings.add(
-                entry.key.mark, f"the name {quoted(entry.key.text)} does not fit as a key", expected=names.EXPECTED_KEY
-            )
+            what = f"the name {quoted(entry.key.text)} does not fit as a key"
+            self._findings.add(entry.key.mark, what, expected=names.EXPECTED_KEY, rule="name")
         form = self._form(entry.value)
         if form is None or not fits:
             return None
@@ -146,7 +145,7 @@ class SecretsReader:
             case Scalar():
                 return self._checked(node, Form.TEXT)
             case Sequence():
-                self._findings.add(node.mark, "a value is a list", expected=_EXPECTED_VALUE)
+                self._findings.add(node.mark, "a value is a list", expected=_EXPECTED_VALUE, rule="value-form")
                 return None
             case Mapping(entries=(Entry(key=Scalar(text="base64" | "empty" as word), value=Scalar() as inner),)):
                 return self._checked(inner, Form(word))
@@ -159,7 +158,7 @@ class SecretsReader:
     def _odd_mapping(self, node: Mapping) -> None:
         known = (Form.BASE64.value, Form.EMPTY.value)
         if not node.entries:
-            self._findings.add(node.mark, "a value is an empty mapping", expected=_EXPECTED_VALUE)
+            self._findings.add(node.mark, "a value is an empty mapping", expected=_EXPECTED_VALUE, rule="value-form")
             return
         for entry in node.entries:
             if entry.key.text not in known:
@@ -167,12 +166,14 @@ class SecretsReader:
                     entry.key.mark,
                     f"unknown form of a value {quoted(entry.key.text)}",
                     expected=_EXPECTED_VALUE,
-                    advice=did_you_mean(entry.key.text, known),
+                    advice=self._findings.guess(entry.key.text, known),
+                    rule="value-form",
                 )
             elif not isinstance(entry.value, Scalar):
-                self._findings.add(entry.value.mark, f"this is {article_of(entry.value)}", expected=_EXPECTED_VALUE)
+                what = f"this is {article_of(entry.value)}"
+                self._findings.add(entry.value.mark, what, expected=_EXPECTED_VALUE, rule="value-form")
         if len(node.entries) > 1 and all(entry.key.text in known for entry in node.entries):
-            self._findings.add(node.mark, "a value has two forms", expected=_EXPECTED_VALUE)
+            self._findings.add(node.mark, "a value has two forms", expected=_EXPECTED_VALUE, rule="value-form")
 
     def _checked(self, node: Scalar, form: Form) -> Form | None:
         """Return ``form`` when ``node`` is an encrypted text of fitting size."""
@@ -185,6 +186,7 @@ class SecretsReader:
                 f"an encrypted value is {KINDS[envelope.kind]}, and secrets are text",
                 expected="text",
                 advice="put it in quotes with sops edit",
+                rule="value-form",
             )
             return None
         return form if self._has_fit_size(node, envelope, form) else None
@@ -192,17 +194,17 @@ class SecretsReader:
     def _is_fit_plain(self, node: Scalar) -> bool:
         """Tell whether a value that is not encrypted would do if it were; note what is wrong with it."""
         if node.kind is ScalarKind.NULL:
-            self._findings.add(node.mark, "a value is null", expected=_EXPECTED_VALUE)
+            self._findings.add(node.mark, "a value is null", expected=_EXPECTED_VALUE, rule="value-form")
         elif not node.text:
-            self._findings.add(
-                node.mark, "a value is empty text, which SOPS does not encrypt", expected='{empty: "yes"}'
-            )
+            what = "a value is empty text, which SOPS does not encrypt"
+            self._findings.add(node.mark, what, expected='{empty: "yes"}', rule="value-form")
         elif node.kind is not ScalarKind.STR:
             self._findings.add(
                 node.mark,
                 f"a value is {KINDS[node.kind.value]}, and secrets are text",
                 expected="text, encrypted" if self._encrypted else "text",
                 advice="put it in quotes",
+                rule="value-form",
             )
         elif self._encrypted:
             self._findings.add(
@@ -210,6 +212,7 @@ class SecretsReader:
                 "a value is not encrypted, though the file is",
                 expected="ENC[…]",
                 advice="take it out and add it again with sops edit; if it was pushed, change the value too",
+                rule="not-encrypted",
             )
         else:
             return True
@@ -219,19 +222,22 @@ class SecretsReader:
         """Tell whether the plaintext is as long as its form allows. The length shows, as AES-GCM does not pad."""
         limit = MAX_VALUE_BYTES if form is Form.TEXT else _MAX_BASE64_CHARS
         if form is Form.EMPTY and envelope.size != len(EMPTY_TEXT):
-            self._findings.add(node.mark, "behind 'empty' stands another text than yes", expected='{empty: "yes"}')
+            what = "behind 'empty' stands another text than yes"
+            self._findings.add(node.mark, what, expected='{empty: "yes"}', rule="value-form")
         elif form is not Form.EMPTY and envelope.size > limit:
             self._findings.add(
                 node.mark,
                 "a value is larger than the platform takes",
                 expected=f"at most {MAX_VALUE_BYTES // 1024} KB",
                 advice="store a reference to it instead, or split it over several keys",
+                rule="value-size",
             )
         elif form is Form.BASE64 and envelope.size % 4:
             self._findings.add(
                 node.mark,
                 "a value is not base64: its length is no multiple of four",
                 expected="standard base64 with padding, in one line, without white space",
+                rule="value-size",
             )
         else:
             return True

@@ -8,7 +8,9 @@ from reconciler.errors import InvalidInput, Problem, UsageError
 from reconciler.model import Acl, FoldedName, KeyName, Prune, ScopeName, fold
 from reconciler.policy.crossing import Contributions, CrossProblem, ScopeId, keys_of, scope_id, spelling_of
 from reconciler.policy.findings import did_you_mean, quoted
+from reconciler.policy.lint import Surroundings, lint_rules, lint_targets
 from reconciler.policy.scope_files import RotationRule, ScopeFile, UnreadableFile
+from reconciler.policy.sops_rules import SopsRules
 from reconciler.policy.targets import Target, Targets
 
 
@@ -72,10 +74,15 @@ class Policy:
 
     unreadable: tuple[UnreadableFile, ...]
     source_problems: tuple[Problem, ...]
-    """Of collecting the files: links, names, sizes."""
+    """Of collecting the files: links, names, sizes; and a ``.sops.yaml`` that cannot be used."""
 
     contributions: Contributions
     cross_problems: tuple[CrossProblem, ...]
+    rules: SopsRules
+    surroundings: Surroundings
+    remarks: tuple[Problem, ...]
+    """Of collecting the files, too, but they keep nothing from being read."""
+
     commit: str | None
 
     def problems(self) -> tuple[Problem, ...]:
@@ -83,6 +90,15 @@ class Policy:
         within = (problem for file in self.files for problem in file.problems)
         across = (cross.problem for cross in self.cross_problems)
         return _sorted((*self._of_all(), *within, *across))
+
+    def lint(self) -> tuple[Problem, ...]:
+        """Return what keeps no run from its work, and is worth a look all the same, by place."""
+        found = [*self.remarks]
+        unusable = any(problem.rule in {"file-kind", "file-size", "sops-config"} for problem in self.source_problems)
+        found.extend(lint_rules(self.rules, self.surroundings, unusable=unusable))
+        if not self.unreadable and all(file.complete for file in self.files) and not self.targets.problems:
+            found.extend(lint_targets(self.targets, frozenset(scope.host_key for scope in self.contributions)))
+        return _sorted(found)
 
     def scopes_of(self, target: Target) -> tuple[ScopePolicy, ...]:
         """Return what git says about each scope of ``target``, sorted by name, problems or not."""

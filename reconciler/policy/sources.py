@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, Severity
 
 
 FOLDER: Final = "secrets"
@@ -21,10 +21,36 @@ TARGETS_FILE: Final = f"{FOLDER}/targets.yaml"
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 """Largest file that is read. A thousand secrets of 10 KB each still fit, and nobody fills the memory with one push."""
 
+MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
+"""Most that is read, all files together."""
+
+RULES_FILE: Final = ".sops.yaml"
+"""Who may open which files: the configuration of sops, in the directory of the run or above it."""
+
+MISNAMED_RULES_FILE: Final = ".sops.yml"
+"""What sops ignores, and mentions in a warning."""
+
+MAX_RULES_BYTES: Final = 1024 * 1024
+"""Largest `RULES_FILE` that is read."""
+
 MAX_OTHER_BYTES: Final = 64 * 1024
 """Files that are not YAML matter only as ``age_key_file``; larger ones are passed over unread."""
 
 _YAML_NAME: Final = re.compile(r"\.ya?ml\Z", re.IGNORECASE)
+_ALMOST_YAML_NAME: Final = re.compile(r"\.ya?ml[ .]+\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesFile:
+    """The ``.sops.yaml`` that counts for a run, from where the scope files are."""
+
+    path: str
+    """From the directory of the run: ``.sops.yaml``, ``../.sops.yaml``."""
+
+    data: bytes
+    prefix: str = ""
+    """Path of the directory of the run from that of this file: empty, or ending in a slash. In front of the path of a
+    file it makes what ``path_regex`` is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +68,16 @@ class Sources:
 
     tracked: frozenset[str] | None = field(default=None)
     """Paths that git knows; None where git could not be asked, outside a repository for one."""
+
+    rules: RulesFile | None = None
+    """``.sops.yaml``; None where there is none, or none that could be handed in, which is then among `problems`."""
+
+    neighbours: frozenset[str] | None = None
+    """Paths, from the directory of `rules`, of what git knows there and below but not below ``secrets/``: what else
+    its rules may be for. None where that is unknown."""
+
+    remarks: tuple[Problem, ...] = ()
+    """What only `validate` shows: it keeps nothing from being read."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
@@ -80,16 +116,25 @@ def name_problem(path: str) -> Problem | None:
     """Return what is wrong with the name of a file, if anything.
 
     Control characters, line breaks and marks that turn the direction of text would let one name pass for another in a
-    review or a log.
+    review or a log. A file whose name ends in ``.yaml`` and a space would be passed over, and nobody would see why.
     """
-    if path.isprintable():
-        return None
-    return Problem(
-        path=escaped(path),
-        what="the name of this file has characters that do not print",
-        expected="a name of printable characters in UTF-8",
-        advice="rename the file",
-    )
+    if not path.isprintable():
+        return Problem(
+            path=escaped(path),
+            what="the name of this file has characters that do not print",
+            expected="a name of printable characters in UTF-8",
+            advice="rename the file",
+            rule="file-name",
+        )
+    if _ALMOST_YAML_NAME.search(path) is not None:
+        return Problem(
+            path=path,
+            what="the name of this file looks as if it ended in .yaml, and does not, so it would be passed over",
+            expected="a name that ends in .yaml or .yml",
+            advice=f"rename the file, or move it out of {FOLDER}/",
+            rule="file-name",
+        )
+    return None
 
 
 def link_problem(path: str) -> Problem:
@@ -99,16 +144,18 @@ def link_problem(path: str) -> Problem:
         what="this is a symbolic link, and links are not followed",
         expected="a regular file",
         advice="put a copy of the file in its place, or take the link away",
+        rule="file-kind",
     )
 
 
 def irregular_problem(path: str) -> Problem:
-    """Return the complaint about a device, a pipe, a socket or a submodule."""
+    """Return the complaint about a device, a pipe, a socket, a submodule, or a directory in place of a file."""
     return Problem(
         path=escaped(path),
         what="this is neither a regular file nor a directory",
         expected="a regular file",
         advice=f"move it out of {FOLDER}/",
+        rule="file-kind",
     )
 
 
@@ -119,11 +166,64 @@ def size_problem(path: str) -> Problem:
         what="the file is larger than 16 MiB and was not read",
         expected="at most 16 MiB",
         advice="split it: several files may feed one scope",
+        rule="file-size",
+    )
+
+
+def total_problem() -> Problem:
+    """Return the complaint about files that are too large together."""
+    return Problem(
+        path=FOLDER,
+        what="the files are larger than 64 MiB together, and were not all read",
+        expected="at most 64 MiB",
+        advice="split the repository: several may feed one workspace, with an owner each",
+        rule="file-size",
+    )
+
+
+def rules_size_problem(path: str) -> Problem:
+    """Return the complaint about a ``.sops.yaml`` over the cap."""
+    return Problem(
+        path=escaped(path),
+        what="the file is larger than 1 MiB and was not read",
+        expected="at most 1 MiB",
+        rule="file-size",
+    )
+
+
+def rules_kind_problem(path: str) -> Problem:
+    """Return the complaint about a ``.sops.yaml`` that is a link, a directory or a device."""
+    return Problem(
+        path=escaped(path),
+        what="the rules of sops are no regular file",
+        expected="a regular file",
+        advice="put the file itself there: a link could lead to rules that no review sees",
+        rule="file-kind",
+    )
+
+
+def misnamed_rules(path: str, *, found: bool) -> Problem:
+    """Return the remark about a ``.sops.yml``.
+
+    Args:
+        path: of that file.
+        found: whether there is a ``.sops.yaml`` as well. If not, the file is surely meant to be one.
+    """
+    return Problem(
+        path=escaped(path),
+        what="sops ignores this file, as its name does not end in .yaml",
+        expected=RULES_FILE,
+        advice="rename it" if not found else "delete it, or merge it into the other",
+        rule="sops-config-name",
+        severity=Severity.WARNING if found else Severity.ERROR,
     )
 
 
 def unreadable_problem(path: str) -> Problem:
     """Return the complaint about a file that the system does not let us read."""
     return Problem(
-        path=escaped(path), what="the file cannot be read", advice="check that it exists and its permissions"
+        path=escaped(path),
+        what="the file cannot be read",
+        advice="check that it exists and its permissions",
+        rule="file-kind",
     )

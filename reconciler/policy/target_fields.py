@@ -81,3 +81,12 @@ TARGET_FIELDS: Final = (
     "protected_principals",
     "ledger_scope",
 )
+
+
+def other_level(name: str) -> str | None:
+    """Return advice for a field that stands on the wrong level of the file."""
+    if name in WORKSPACE_FIELDS:
+        return "it belongs below workspace"
+    if name in TARGET_FIELDS:
+        return "it belongs to the target, one level up"
+    return None

@@ -11,12 +11,12 @@ The rules, each with the accident or attack it prevents:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.errors import Problem
-from reconciler.model import LEDGER_SCOPE, FoldedName, Principal, ScopeName, fold, is_scope_name
+from reconciler.model import LEDGER_SCOPE, Principal, ScopeName, fold, is_scope_name
 from reconciler.policy import names, target_fields, zones
-from reconciler.policy.findings import KINDS, Findings, article_of, did_you_mean, mapping_of, note_twins, quoted
+from reconciler.policy.findings import KINDS, Findings, article_of, mapping_of, note_twins, quoted
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, Sources, is_yaml
 from reconciler.pysops import DocumentError, Entry, Mapping, Mark, Node, Scalar, ScalarKind, Sequence, parse
 
@@ -71,6 +71,9 @@ class Target:
     ledger_scope: ScopeName = LEDGER_SCOPE
     """Where the ledger of this target stands; no file may feed it."""
 
+    mark: Mark | None = field(default=None, compare=False)
+    """Where its name stands in targets.yaml."""
+
     @property
     def embedded(self) -> bool:
         """Tell whether this is an embedded workspace, whose files come from the work tree."""
@@ -120,24 +123,16 @@ def read_targets(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Targets
                 "there is no such file" if sources.commit is None else "there is no such file in the commit",
                 expected="a file that names the targets",
                 advice="see the README for its few lines; -C DIR runs in another directory",
+                rule="missing-field",
             )
         return Targets(owner=None, targets=(), problems=tuple(findings))
     findings.add_hidden(data)
     try:
         root = parse(data).root
     except DocumentError as error:
-        findings.add_error(error)
+        findings.add_error(error, rule="strict-reading")
         return Targets(owner=None, targets=(), problems=tuple(findings))
     return _Reader(findings=findings, sources=sources, extra_hosts=extra_hosts).read(root)
-
-
-def _other_level(name: str) -> str | None:
-    """Return advice for a field that stands on the wrong level of the file."""
-    if name in target_fields.WORKSPACE_FIELDS:
-        return "it belongs below workspace"
-    if name in target_fields.TARGET_FIELDS:
-        return "it belongs to the target, one level up"
-    return None
 
 
 class _Reader:
@@ -147,8 +142,8 @@ class _Reader:
         self._findings = findings
         self._sources = sources
         self._extra_hosts = extra_hosts
-        self._hosts: dict[str, tuple[str, Mark]] = {}
-        """Host (and workspace id) as it is compared, to the target that named it first and where."""
+        self._hosts: dict[str, dict[str, tuple[str, Mark]]] = {}
+        """Host as it is compared, to the same with workspace id, to the target that named it first and where."""
 
     def read(self, root: Mapping) -> Targets:
         fields = self._fields(root, "the file", target_fields.TOP_FIELDS)
@@ -163,13 +158,15 @@ class _Reader:
                 targets.extend(() if target is None else (target,))
             note_twins((entry.key for entry in entries), self._findings, "target")
         elif not any(entry.key.text == "targets" for entry in root.entries):
-            self._findings.add(root.mark, "there is no field 'targets'", expected="targets: with at least one target")
+            what, expected = "there is no field 'targets'", "targets: with at least one target"
+            self._findings.add(root.mark, what, expected=expected, rule="missing-field")
         if "owner" not in fields and not every_embedded:
             self._findings.add(
                 root.mark,
                 "there is no field 'owner', and not all targets are embedded",
                 expected="owner: UUID, which says whose the written secrets are",
                 advice="make one with uuidgen, once, and keep it",
+                rule="missing-field",
             )
         return Targets(owner=owner, targets=tuple(targets), problems=tuple(self._findings))
 
@@ -194,20 +191,23 @@ class _Reader:
                 f"'{name}' is a secret, and git is no place for one",
                 expected="no such field",
                 advice=f"put it into the environment as {variable}; if it was pushed, revoke it",
+                rule="target-credential",
             )
-        elif target_fields.PLACE_FIELD.fullmatch(name) and _other_level(name) is None:
+        elif target_fields.PLACE_FIELD.fullmatch(name) and target_fields.other_level(name) is None:
             self._findings.add(
                 key.mark,
                 f"'{name}' names a program, a file or an address: whoever can push a branch could have it used",
                 expected="no such field",
                 advice="the environment may name it, or a profile of your own",
+                rule="target-credential",
             )
         else:
             self._findings.add(
                 key.mark,
                 f"unknown field {quoted(name)}",
                 expected=f"one of {', '.join(known)}",
-                advice=_other_level(name) or did_you_mean(name, known),
+                advice=target_fields.other_level(name) or self._findings.guess(name, known),
+                rule="unknown-field",
             )
 
     def _owner(self, node: Node) -> str | None:
@@ -219,9 +219,8 @@ class _Reader:
         before = len(self._findings)
         name = entry.key.text
         if not names.is_target_name(name):
-            self._findings.add(
-                entry.key.mark, f"{quoted(name)} does not fit as a target", expected=names.EXPECTED_TARGET
-            )
+            what = f"{quoted(name)} does not fit as a target"
+            self._findings.add(entry.key.mark, what, expected=names.EXPECTED_TARGET, rule="name")
         fields = self._fields(entry.value, "the target", target_fields.TARGET_FIELDS)
         embedded = "embedded" in fields and "workspace" not in fields
         place: WorkspaceSettings | EmbeddedSettings | None
@@ -240,6 +239,7 @@ class _Reader:
             ledger_readers=ledger_readers,
             protected_principals=protected_principals,
             ledger_scope=ledger_scope,
+            mark=entry.key.mark,
         )
         return (target if self._is_alone(target, entry.key.mark) else None), embedded
 
@@ -253,6 +253,7 @@ class _Reader:
                 "an embedded target needs an age_key_file",
                 expected=f"age_key_file: PATH below {FOLDER}/",
                 advice="it is the only identity that the target uses",
+                rule="age-key-file",
             )
             return None
         path = self._age_key_file(fields["age_key_file"])
@@ -267,15 +268,17 @@ class _Reader:
         parts = text.split("/")
         if "\\" in text or ":" in text or any(part in {"", ".", ".."} for part in parts) or is_yaml(text):
             what = f"age_key_file leaves {FOLDER}/, or is no plain path of a file that is not YAML"
-            self._findings.add(node.mark, what, expected=expected)
+            self._findings.add(node.mark, what, expected=expected, rule="age-key-file")
         elif path not in self._sources.files:
-            self._findings.add(node.mark, "age_key_file names a file that is not there", expected=expected)
+            what = "age_key_file names a file that is not there"
+            self._findings.add(node.mark, what, expected=expected, rule="age-key-file")
         elif not self._sources.is_tracked(path):
             self._findings.add(
                 node.mark,
                 "age_key_file names a file that git does not track",
                 expected="an identity that is committed and protects nothing",
                 advice="private keys of people and pipelines come from the environment",
+                rule="age-key-file",
             )
         else:
             return path
@@ -292,16 +295,19 @@ class _Reader:
                 "age_key_file is for embedded targets only",
                 expected="no such field",
                 advice="identities for real workspaces come from the environment: SOPS_AGE_KEY or SOPS_AGE_KEY_FILE",
+                rule="age-key-file",
             )
         if "workspace" not in fields:
-            self._findings.add(mark, "the target has neither workspace nor embedded", expected="workspace: with a host")
+            what = "the target has neither workspace nor embedded"
+            self._findings.add(mark, what, expected="workspace: with a host", rule="missing-field")
             return None
         node = fields["workspace"]
         found = self._fields(node, "workspace", tuple(target_fields.WORKSPACE_FIELDS))
         settings = {field: self._setting(field, value) for field, value in found.items()}
         host = settings.pop("host", None)
         if "host" not in found and isinstance(node, Mapping) and node.entries:
-            self._findings.add(node.mark, "workspace has no host", expected=f"host: {zones.EXPECTED_HOST}")
+            what, expected = "workspace has no host", f"host: {zones.EXPECTED_HOST}"
+            self._findings.add(node.mark, what, expected=expected, rule="missing-field")
         return None if host is None else WorkspaceSettings(host=host, **settings)
 
     def _setting(self, field: str, node: Node) -> str | None:
@@ -315,7 +321,7 @@ class _Reader:
         if field == "host":
             problem = zones.host_problem(text, self._extra_hosts)
             if problem is not None:
-                self._findings.add(node.mark, problem[0], expected=expected, advice=problem[1])
+                self._findings.add(node.mark, problem[0], expected=expected, advice=problem[1], rule="target-host")
                 return None
         if field == "auth_type" and text not in target_fields.AUTH_TYPES:
             reason = target_fields.REFUSED_AUTH_TYPES.get(text)
@@ -323,9 +329,10 @@ class _Reader:
                 node.mark,
                 "unknown auth_type" if reason is None else f"auth_type '{text}' cannot be chosen here: {reason}",
                 expected=expected,
-                advice=did_you_mean(text, target_fields.AUTH_TYPES)
+                advice=self._findings.guess(text, target_fields.AUTH_TYPES)
                 if reason is None
                 else "a profile of your own may use it",
+                rule="target-credential",
             )
             return None
         return text
@@ -339,9 +346,8 @@ class _Reader:
         for item in node.items:
             principal = names.principal_of(item.text) if isinstance(item, Scalar) else None
             if principal is None or not isinstance(item, Scalar) or item.kind is not ScalarKind.STR:
-                self._findings.add(
-                    item.mark, f"{field} has an entry that is no name", expected=names.EXPECTED_PRINCIPAL
-                )
+                what = f"{field} has an entry that is no name"
+                self._findings.add(item.mark, what, expected=names.EXPECTED_PRINCIPAL, rule="name")
                 continue
             found.append(principal)
             scalars.append(item)
@@ -351,7 +357,8 @@ class _Reader:
     def _ledger_scope(self, node: Node) -> ScopeName:
         if isinstance(node, Scalar) and node.kind is ScalarKind.STR and is_scope_name(node.text):
             return ScopeName(node.text)
-        self._findings.add(node.mark, "ledger_scope does not fit as a scope", expected=names.EXPECTED_SCOPE)
+        what = "ledger_scope does not fit as a scope"
+        self._findings.add(node.mark, what, expected=names.EXPECTED_SCOPE, rule="name")
         return LEDGER_SCOPE
 
     def _text(self, node: Node, field: str, pattern: re.Pattern[str], expected: str) -> str | None:
@@ -380,16 +387,17 @@ class _Reader:
         may be, what the other calls by its id.
         """
         host = fold(target.host_key).replace("localhost", "127.0.0.1", 1)
-        name = FoldedName(host).partition("?")[0]
-        for other, (other_name, other_mark) in self._hosts.items():
-            same_name = other.partition("?")[0] == name
-            if other == host or (same_name and ("?" not in other or "?" not in host)):
-                self._findings.add(
-                    mark,
-                    f"the targets '{other_name}' (line {other_mark.line}) and '{target.name}' share a workspace",
-                    expected="one target per workspace",
-                    advice="several files and folders may feed one target; behind one host, each needs a workspace_id",
-                )
-                return False
-        self._hosts[host] = target.name, mark
-        return True
+        name = host.partition("?")[0]
+        taken = self._hosts.setdefault(name, {})
+        same = taken.get(host) or taken.get(name) or (next(iter(taken.values()), None) if host == name else None)
+        if same is None:
+            taken[host] = target.name, mark
+            return True
+        self._findings.add(
+            mark,
+            f"the targets '{same[0]}' (line {same[1].line}) and '{target.name}' share a workspace",
+            expected="one target per workspace",
+            advice="several files and folders may feed one target; behind one host, each needs a workspace_id",
+            rule="shared-workspace",
+        )
+        return False

@@ -8,7 +8,8 @@
                     acls=["<READ users>"], prune="all")
     repo.commit("first")
 
-Each file costs one start of sops (some 30 ms): put many keys and scopes into one file.
+``.sops.yaml`` names whoever a file is encrypted to, until a test writes its own or takes it away. Each file costs one
+start of sops (some 30 ms): put many keys and scopes into one file.
 """
 
 import base64
@@ -19,6 +20,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Final, Self
 
 from tests.support.age_keys import AgeKey
@@ -55,10 +57,10 @@ class SecretsRepo:
         self.root = root
         self.key = key
         self._sops = sops
-        self.write(
-            ".sops.yaml",
-            f"creation_rules:\n    - encrypted_regex: {ENCRYPTED_REGEX}\n      age:\n        - {key.recipient}\n",
-        )
+        self._recipients: dict[str, tuple[str, ...]] = {}
+        """Files below ``secrets/`` that are encrypted to others than everybody."""
+        self._rules = self._rules_text()
+        self.write(".sops.yaml", self._rules)
 
     def write(self, path: str, content: str | bytes) -> Self:
         """Write any file, relative to the root."""
@@ -109,7 +111,25 @@ class SecretsRepo:
     ) -> Self:
         """Encrypt any YAML text to a file below ``secrets/``."""
         encrypted = self._sops.encrypt(plaintext.encode(), recipients or (self.key.recipient,), encrypted_regex=regex)
+        self._name_in_rules(path, tuple(recipients or ()))
         return self.write(f"secrets/{path}", encrypted)
+
+    def _name_in_rules(self, path: str, recipients: tuple[str, ...]) -> None:
+        """Have ``.sops.yaml`` name who can open a file, unless a test has written one of its own."""
+        file = self.root / ".sops.yaml"
+        is_ours = file.is_file() and file.read_bytes() == self._rules.encode()
+        if self._recipients.get(path, ()) == recipients or not is_ours:
+            return
+        self._recipients[path] = recipients
+        self._rules = self._rules_text()
+        self.write(".sops.yaml", self._rules)
+
+    def _rules_text(self) -> str:
+        special = [(f"^{re.escape(f'secrets/{path}')}$", names) for path, names in self._recipients.items() if names]
+        rules: list[dict[str, Fields]] = [{"path_regex": regex, "age": list(names)} for regex, names in special]
+        rules.append({"age": [self.key.recipient]})
+        texts = (yaml_of(rule | {"encrypted_regex": ENCRYPTED_REGEX}) for rule in rules)
+        return "creation_rules:\n" + "".join(f"    - {indent(text, '      ').lstrip()}" for text in texts)
 
     def git(self, *arguments: str) -> str:
         """Run git in the root without anybody's configuration, and return its output."""

@@ -1,0 +1,86 @@
+"""Edges that read: the work tree, and git for the blobs of a commit and the state of the tree.
+
+Git is asked through plumbing whose output is made for programs, as ``-z`` text or raw blobs: no filter, no textconv, no
+external diff, no hook, no file system monitor, no replaced object, no fetch of what a partial clone left out. It gets
+an allow-listed environment. ``safe.directory`` stays in force: where git distrusts the repository, so do we.
+"""
+
+import os
+from pathlib import Path
+
+from reconciler.errors import Refused
+from reconciler.git._commit import read_commit
+from reconciler.git._places import from_root, levels
+from reconciler.git._program import git, repository
+from reconciler.git._work_tree import read_work_tree, tracked
+from reconciler.policy import sources
+from reconciler.policy.sources import FOLDER
+
+
+__all__ = ["head_commit", "is_dirty", "is_repository", "is_tracked", "prefix", "read_commit", "read_work_tree"]
+
+
+def head_commit(root: Path) -> str | None:
+    """Return the full hash of HEAD; None outside a git repository, and before its first commit.
+
+    Raises:
+        Refused: there is a repository but git does not work on it.
+    """
+    where = repository(root)
+    return None if where is None else where.commit
+
+
+def prefix(root: Path) -> str:
+    """Return the path of ``root`` from the top of its repository, ending in a slash; empty at the top.
+
+    Empty outside a repository, too, and where git does not work: it is for showing where a file is.
+    """
+    try:
+        where = repository(root)
+    except Refused:
+        return ""
+    return "" if where is None else where.prefix
+
+
+def is_tracked(root: Path, path: str) -> bool | None:
+    """Tell whether ``path``, relative to ``root``, is in git's index; None where git could not be asked."""
+    found = tracked(root, path)
+    return None if found is None else path in found
+
+
+def is_dirty(root: Path) -> tuple[str, ...]:
+    """Return the names of what is not as in HEAD: changed, staged or untracked below ``secrets/``, and ``.sops.yaml``.
+
+    The latter in the directory of the run or above it. Sorted, relative to ``root``, escaped. Empty outside a git
+    repository. Files that git ignores do not count.
+
+    Raises:
+        Refused: git does not work on the repository.
+    """
+    where = repository(root)
+    if where is None:
+        return ()
+    output = git(
+        root,
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--untracked-files=all",
+        "--ignore-submodules=all",  # would start git within them; a submodule below secrets/ is refused on reading
+        "--no-renames",
+        "--",
+        FOLDER,
+        *(f"{level.up}{sources.RULES_FILE}" for level in levels(where.prefix)),
+    )
+    # Each record is two letters of state, a space and the path from the top of the repository.
+    names = (os.fsdecode(record[3:]) for record in output.split(b"\0") if record)
+    return tuple(sorted({sources.escaped(from_root(name, where.prefix)) for name in names}))
+
+
+def is_repository(root: Path) -> bool:
+    """Tell whether ``root`` lies in the work tree of a git repository, with a commit or without one yet.
+
+    Raises:
+        Refused: there is a repository but git does not work on it.
+    """
+    return repository(root) is not None

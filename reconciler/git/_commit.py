@@ -1,0 +1,154 @@
+"""Reading the files of a commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import Problem, Refused
+from reconciler.git._places import Level, from_root, levels
+from reconciler.git._program import git, repository
+from reconciler.policy import sources
+from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
+
+
+_LINK: Final = "120000"
+_SUBMODULE: Final = "160000"
+
+
+def read_commit(root: Path, commit: str | None = None) -> Sources:
+    """Read the blobs below ``secrets/`` at a commit.
+
+    Args:
+        root: the directory of the run, anywhere within the work tree of a repository.
+        commit: full hash; None means HEAD.
+
+    Raises:
+        Refused: there is no repository or no commit, or git does not work on it.
+    """
+    where = repository(root)
+    if where is None or where.commit is None:
+        raise Refused(
+            f"{root} has no commit that could be read",
+            advice="commit the files; only embedded targets and --allow-dirty read the work tree",
+        )
+    commit = commit or where.commit
+    files: list[_TreeEntry] = []
+    problems: list[Problem] = []
+    names = set[str]()
+    places = levels(where.prefix)
+    beside: dict[str, _TreeEntry] = {}
+    for entry in _tree(root, commit, where.prefix, places):
+        if not (entry.path == FOLDER or entry.path.startswith(f"{FOLDER}/")):
+            beside[entry.path] = entry
+            continue
+        names.add(entry.path)
+        problem = _entry_problem(entry)
+        if problem is not None:
+            problems.append(problem)
+        elif entry.size <= sources.max_bytes(entry.path):
+            files.append(entry)
+    if sum(entry.size for entry in files) > sources.MAX_TOTAL_BYTES:
+        problems.append(sources.total_problem())
+        files = [entry for entry in files if entry.path == TARGETS_FILE]
+    rules, problem = _rules(beside, places)
+    problems.extend(() if problem is None else (problem,))
+    blobs = _blobs(root, frozenset(entry.blob for entry in (*files, *(() if rules is None else (rules[1],)))))
+    return Sources(
+        files={entry.path: blobs[entry.blob] for entry in files},
+        problems=tuple(problems),
+        commit=commit,
+        tracked=frozenset(names),
+        rules=None
+        if rules is None
+        else RulesFile(path=rules[1].path, data=blobs[rules[1].blob], prefix=rules[0].prefix),
+    )
+
+
+def _rules(
+    beside: Mapping[str, _TreeEntry], places: tuple[Level, ...]
+) -> tuple[tuple[Level, _TreeEntry] | None, Problem | None]:
+    """Return the nearest ``.sops.yaml`` and where it is; or, in its place, what is wrong with it."""
+    for level in places:
+        path = f"{level.up}{sources.RULES_FILE}"
+        entry = beside.get(path)
+        if entry is not None and entry.mode not in {_LINK, _SUBMODULE}:
+            if entry.size > sources.MAX_RULES_BYTES:
+                return None, sources.rules_size_problem(path)
+            return (level, entry), None
+        # A link, a submodule, or a directory of that name with files in it.
+        if entry is not None or any(name.startswith(f"{path}/") for name in beside):
+            return None, sources.rules_kind_problem(path)
+    return None, None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TreeEntry:
+    """One line of ``git ls-tree --long``."""
+
+    mode: str
+    blob: str
+    size: int
+    """Bytes; 0 for a submodule."""
+
+    path: str
+    """Relative to the directory of the run."""
+
+
+def _tree(root: Path, commit: str, prefix: str, places: tuple[Level, ...]) -> Iterator[_TreeEntry]:
+    """Yield what is below ``secrets/``, and every ``.sops.yaml`` that could count."""
+    paths = (f"{prefix}{FOLDER}", *(f"{level.folder}{sources.RULES_FILE}" for level in places))
+    output = git(root, "ls-tree", "-r", "-z", "--long", "--full-tree", commit, "--", *paths)
+    for record in output.split(b"\0"):
+        if not record:
+            continue
+        facts, _, name = record.partition(b"\t")
+        mode, _, blob, size = facts.decode("ascii").split()
+        yield _TreeEntry(
+            mode=mode,
+            blob=blob,
+            size=0 if size == "-" else int(size),
+            path=from_root(os.fsdecode(name), prefix),
+        )
+
+
+def _entry_problem(entry: _TreeEntry) -> Problem | None:
+    if entry.mode == _LINK:
+        return sources.link_problem(entry.path)
+    if entry.mode == _SUBMODULE or entry.path == FOLDER:
+        return sources.irregular_problem(entry.path)
+    if sources.is_yaml(entry.path) and entry.size > sources.MAX_FILE_BYTES:
+        return sources.size_problem(entry.path)
+    return sources.name_problem(entry.path)
+
+
+def _blobs(root: Path, wanted: frozenset[str]) -> dict[str, bytes]:
+    """Return hash to content, exactly as committed: ``cat-file`` applies no filter and no line ending rule."""
+    if not wanted:
+        return {}
+    names = sorted(wanted)
+    output = memoryview(git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
+    blobs: dict[str, bytes] = {}
+    start = 0
+    for name in names:
+        # "HASH blob SIZE", a line feed, the content, a line feed.
+        end = _index(output, start)
+        header = bytes(output[start:end]).split()
+        if len(header) != 3 or header[1] != b"blob":  # noqa: PLR2004  # the three words above
+            raise Refused(
+                "git does not have all files of the commit",
+                advice="fetch them: this may be a partial clone, or a damaged one",
+            )
+        size = int(header[2])
+        blobs[name] = bytes(output[end + 1 : end + 1 + size])
+        start = end + 1 + size + 1
+    return blobs
+
+
+def _index(output: memoryview, start: int) -> int:
+    # A header is a hash, a word and a number; looking no further keeps the search from copying whole blobs.
+    found = bytes(output[start : start + 256]).find(b"\n")
+    return start + found if found >= 0 else len(output)

@@ -1,0 +1,157 @@
+"""Reading the files of the work tree."""
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import Problem, Refused
+from reconciler.git._places import levels
+from reconciler.git._program import git
+from reconciler.policy import sources
+from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
+
+
+_MAX_NEIGHBOURS: Final = 20_000
+"""In a repository with more files than that nobody tells what else the rules of sops are for: it would take seconds."""
+
+
+def read_work_tree(root: Path) -> Sources:
+    """Read the files below ``secrets/`` as they are now, and the ``.sops.yaml`` that counts for them.
+
+    No link is followed; nothing is read past its cap.
+    """
+    files: dict[str, bytes] = {}
+    problems: list[Problem] = []
+    total = 0
+    for path, mode in _walk(root):
+        if total > sources.MAX_TOTAL_BYTES and path != TARGETS_FILE:
+            continue
+        found = _file(root, path, mode)
+        if isinstance(found, bytes):
+            files[path] = found
+            total += len(found)
+        elif found is not None:
+            problems.append(found)
+    if total > sources.MAX_TOTAL_BYTES:
+        problems.append(sources.total_problem())
+    rules, remarks = _rules(root)
+    if isinstance(rules, Problem):
+        problems.append(rules)
+        rules = None
+    known = tracked(root, FOLDER if rules is None else rules.path.removesuffix(sources.RULES_FILE) or ".")
+    return Sources(
+        files=files,
+        problems=tuple(problems),
+        tracked=None if known is None else frozenset(filter(_is_ours, known)),
+        rules=rules,
+        neighbours=None if known is None or rules is None else _neighbours(known, rules.prefix),
+        remarks=remarks,
+    )
+
+
+def tracked(root: Path, path: str) -> frozenset[str] | None:
+    """Return what git's index holds at or below ``path``, relative to ``root``; None where git could not be asked."""
+    try:
+        output = git(root, "ls-files", "-z", "--cached", "--", path)
+    except Refused:
+        return None
+    return frozenset(os.fsdecode(name) for name in output.split(b"\0") if name)
+
+
+def _is_ours(path: str) -> bool:
+    return path == FOLDER or path.startswith(f"{FOLDER}/")
+
+
+def _neighbours(known: frozenset[str], prefix: str) -> frozenset[str] | None:
+    """Return which files beside ours there are, from the directory of the rules; None when there are too many."""
+    if len(known) > _MAX_NEIGHBOURS:
+        return None
+    return frozenset(posixpath.normpath(prefix + path) for path in known if not _is_ours(path))
+
+
+def _rules(root: Path) -> tuple[RulesFile | Problem | None, tuple[Problem, ...]]:
+    """Return the nearest ``.sops.yaml``, or what is wrong with it; and remarks about files of a similar name."""
+    misnamed: list[str] = []
+    found: RulesFile | Problem | None = None
+    top = root.resolve()
+    for level in levels(_prefix(top)):
+        path = f"{level.up}{sources.RULES_FILE}"
+        other = f"{level.up}{sources.MISNAMED_RULES_FILE}"
+        if os.path.lexists(top / other):
+            misnamed.append(other)
+        if os.path.lexists(top / path):
+            found = _rules_file(top / path, path, level.prefix)
+            break
+    return found, tuple(sources.misnamed_rules(path, found=found is not None) for path in misnamed)
+
+
+def _prefix(root: Path) -> str:
+    """Return the path of ``root`` from the top of the repository, where its ``.git`` is; empty outside one."""
+    for folder in (root, *root.parents):
+        if os.path.lexists(folder / ".git"):
+            return "".join(f"{part}/" for part in root.relative_to(folder).parts)
+    return ""
+
+
+def _rules_file(file: Path, path: str, prefix: str) -> RulesFile | Problem:
+    try:
+        regular = stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return sources.unreadable_problem(path)
+    data = _read_file(file, path, sources.MAX_RULES_BYTES) if regular else sources.rules_kind_problem(path)
+    if isinstance(data, bytes):
+        return RulesFile(path=path, data=data, prefix=prefix)
+    return sources.rules_size_problem(path) if data is None or data.rule == "file-size" else data
+
+
+def _file(root: Path, path: str, mode: int) -> bytes | Problem | None:
+    """Return the bytes of a file, what is wrong with it, or None for one that is none of our business."""
+    problem = sources.name_problem(path)
+    if problem is not None:
+        return problem
+    if stat.S_ISREG(mode):
+        return _read_file(root / path, path, sources.max_bytes(path))
+    return sources.link_problem(path) if stat.S_ISLNK(mode) else sources.irregular_problem(path)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, int]]:
+    """Yield the path and mode of everything below ``secrets/`` that is not a directory, links as links."""
+    pending = [FOLDER]
+    while pending:
+        path = pending.pop()
+        try:
+            mode = (root / path).lstat().st_mode
+            if stat.S_ISDIR(mode):
+                pending.extend(
+                    f"{path}/{name}" for name in sorted((entry.name for entry in (root / path).iterdir()), reverse=True)
+                )
+                continue
+        except OSError:
+            # Gone meanwhile, or not for us to read: a regular file that then fails to open says so in its problem.
+            if path == FOLDER:
+                return
+            mode = stat.S_IFREG
+        yield path, mode
+
+
+def _read_file(file: Path, path: str, cap: int) -> bytes | Problem | None:
+    """Return the bytes of a regular file, what is wrong with it, or None for a large one that is none of our business.
+
+    The checks are made on the open file, as a name can be exchanged between a look at it and its opening; and
+    O_NONBLOCK, as opening a pipe would otherwise wait for somebody to write to it.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(file, flags)
+        with os.fdopen(descriptor, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return sources.irregular_problem(path)
+            data = opened.read(cap + 1)
+    except OSError:
+        return sources.unreadable_problem(path)
+    if len(data) <= cap:
+        return data
+    return sources.size_problem(path) if sources.is_yaml(path) else None
