@@ -2,22 +2,55 @@
 
 A selector looks at the mapping keys above a value, all of them; positions in lists do not count. See "Encrypting only
 parts of a file" in https://getsops.io/docs/.
+
+Patterns are Go's regular expressions for sops, and those of the C++ library RE2 here, from which Go's were written.
+What one takes and the other does not is no pattern here, so that the two never disagree on what is encrypted.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.pysops.errors import MetadataError
+from reconciler.pysops.errors import Mark, MetadataError
 from reconciler.pysops.sops_metadata import Metadata
 
+
+if TYPE_CHECKING:
+    RE2Pattern = Any  # google-re2 ships no annotations
 
 DEFAULT_UNENCRYPTED_SUFFIX: Final = "_unencrypted"
 """What sops assumes when the metadata holds no selector."""
 
+MAX_PATTERN_LENGTH: Final = 10_000
+"""In characters. Up to here compiling takes a second and a hundred megabytes at worst; a megabyte of ``\\pL`` takes all
+there is."""
+
+_MAX_GROUPS: Final = 1_000
+"""Go refuses to nest any deeper; that many side by side nobody writes."""
+
+_MAX_STEPS: Final = 2_000_000_000
+"""Of one selector on all keys of a file, at worst one for each instruction and character: about 15 seconds."""
+
 _LITERAL: Final = re.compile(r"\^([A-Za-z0-9_-]+)\$")
+
+_ESCAPES: Final = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
+
+
+class Pattern:
+    """A regular expression, found anywhere in a text."""
+
+    __slots__ = ("_search", "size")
+
+    def __init__(self, compiled: "RE2Pattern") -> None:
+        self._search = compiled.search
+        self.size: int = compiled.programsize
+        """Instructions."""
+
+    def __call__(self, text: str) -> bool:
+        """Tell whether ``text`` holds a match."""
+        return self._search(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,46 +73,39 @@ def selector_of(metadata: Metadata) -> Selector:
 
     Raises:
         MetadataError: the rule goes by comments, which are not read, or is no regular expression. sops ignores the
-            latter and takes everything for plain (tried on 3.13.3), which nobody wants.
+            latter and takes everything for plain (tried on 3.13.3), which nobody wants. `Selector.matches` raises it
+            for keys and patterns made to take hours.
     """
-    if metadata.encrypted_comment_regex is not None or metadata.unencrypted_comment_regex is not None:
-        raise MetadataError(
-            "selecting by comment is not supported",
-            mark=metadata.mark,
-            expected="encrypted_regex or one of the other selectors that go by key",
-        )
+    for name in ("encrypted_comment_regex", "unencrypted_comment_regex"):
+        if getattr(metadata, name) is not None:
+            raise MetadataError(
+                f"{name}: values selected by comment are not read",
+                mark=metadata.selector_mark,
+                expected="encrypted_regex, or another selector that goes by key",
+                advice="read the file with the sops program (--decryptor sops), or encrypt it anew by key",
+            )
     if metadata.encrypted_regex is not None:
-        return Selector(matches=_regex(metadata.encrypted_regex, metadata), match_encrypts=True)
+        matches = _regex("encrypted_regex", metadata.encrypted_regex, metadata.selector_mark)
+        return Selector(matches=matches, match_encrypts=True)
     if metadata.unencrypted_regex is not None:
-        return Selector(matches=_regex(metadata.unencrypted_regex, metadata), match_encrypts=False)
+        matches = _regex("unencrypted_regex", metadata.unencrypted_regex, metadata.selector_mark)
+        return Selector(matches=matches, match_encrypts=False)
     if metadata.encrypted_suffix is not None:
         return Selector(matches=_suffix(metadata.encrypted_suffix), match_encrypts=True)
     return Selector(matches=_suffix(metadata.unencrypted_suffix or DEFAULT_UNENCRYPTED_SUFFIX), match_encrypts=False)
 
 
-def _suffix(suffix: str) -> Callable[[str], bool]:
-    return lambda key: key.endswith(suffix)
-
-
-def _regex(pattern: str, metadata: Metadata) -> Callable[[str], bool]:
-    literal = _LITERAL.fullmatch(pattern)
-    if literal is not None:  # the usual case needs no engine
-        return literal[1].__eq__
-    search = compile_re2(pattern)
-    if search is None:
-        raise MetadataError("a selector is not a regular expression", mark=metadata.mark, expected="RE2 syntax")
-    return search
-
-
-@cache
-def compile_re2(pattern: str) -> Callable[[str], bool] | None:
+@lru_cache(maxsize=256)
+def compile_re2(pattern: str) -> Pattern | None:
     """Compile a regular expression as sops would: RE2 syntax, found anywhere in the text.
 
     Also for ``.sops.yaml``, whose rules are of the same syntax.
 
     Returns:
-        Tells whether it is found in a text; None when it is no regular expression.
+        None when it is no regular expression, or longer than `MAX_PATTERN_LENGTH`.
     """
+    if len(pattern) > MAX_PATTERN_LENGTH or pattern.count("(") >= _MAX_GROUPS or _knows_bytes(pattern):
+        return None
     import re2
 
     options = re2.Options()
@@ -88,4 +114,50 @@ def compile_re2(pattern: str) -> Callable[[str], bool] | None:
         compiled = re2.compile(pattern, options)
     except re2.error:
         return None
-    return lambda key: compiled.search(key) is not None
+    # Go allows ASCII in the names of groups only.
+    return Pattern(compiled) if all(name.isascii() for name in compiled.groupindex) else None
+
+
+def _knows_bytes(pattern: str) -> bool:
+    """Tell whether the escape C occurs, a single byte, which Go does not have."""
+    return any(escape[0] == r"\C" for escape in _ESCAPES.finditer(pattern))
+
+
+def _suffix(suffix: str) -> Callable[[str], bool]:
+    return lambda key: key.endswith(suffix)
+
+
+def _regex(name: str, pattern: str, mark: Mark) -> Callable[[str], bool]:
+    literal = _LITERAL.fullmatch(pattern)
+    if literal is not None:  # the usual case needs no engine
+        return literal[1].__eq__
+    found = compile_re2(pattern)
+    if found is None:
+        raise MetadataError(
+            f"{name} is not a regular expression",
+            mark=mark,
+            expected=f"RE2 syntax, at most {MAX_PATTERN_LENGTH} characters",
+            advice="sops ignores such a selector and leaves everything in plain; set it right and encrypt anew",
+        )
+    return _Bounded(name, found, mark)
+
+
+class _Bounded:
+    """A pattern for the keys of one file: asks once for each, and no more than can be answered in time."""
+
+    def __init__(self, name: str, pattern: Pattern, mark: Mark) -> None:
+        self._name = name
+        self._pattern = pattern
+        self._mark = mark
+        self._steps = 0
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, key: str) -> bool:
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        self._steps += self._pattern.size * len(key)
+        if self._steps > _MAX_STEPS:
+            raise MetadataError(f"{self._name} takes too long on keys as long as those of this file", mark=self._mark)
+        self._known[key] = found = self._pattern(key)
+        return found
