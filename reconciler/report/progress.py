@@ -19,8 +19,8 @@ DELAY_S: Final = 1.0
 class ProgressBar:
     """Counts steps, and draws them after `DELAY_S` if the stream is a terminal. A context manager, safe for threads.
 
-    Not a terminal: nothing is written and rich is not imported. The bar leaves no trace behind, so that the report
-    below it starts on a clean line.
+    Not a terminal, or no stream at all: nothing is written and rich is not imported. The bar leaves no trace behind, so
+    that the report below it starts on a clean line.
     """
 
     def __init__(self, what: str, *, total: int, stream: TextIO | None = None, delay_s: float = DELAY_S) -> None:
@@ -29,7 +29,8 @@ class ProgressBar:
         Args:
             what: A few words on the work: "reading values".
             total: How many steps there will be.
-            stream: Where to draw; None is stderr, as stdout carries the report.
+            stream: Where to draw; None is stderr, as stdout carries the report. Where the process was started without
+                stderr, nothing is drawn.
             delay_s: How long to wait before drawing, in seconds.
         """
         self._what = escape_text(what)
@@ -49,7 +50,7 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         """Start to wait for the moment at which the bar is worth drawing."""
-        if self._stream.isatty():
+        if self._stream is not None and self._stream.isatty():
             self._timer = threading.Timer(self._delay_s, self._draw)
             self._timer.daemon = True
             self._timer.start()

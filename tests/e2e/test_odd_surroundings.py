@@ -29,6 +29,26 @@ def test_without_stdout_a_command_does_its_work(command: tuple[str, ...], demo: 
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("command", [("plan",), ("apply",), ("validate",), ("targets",), ("list",)])
+def test_without_stderr_a_command_does_its_work(command: tuple[str, ...], demo: Cli) -> None:
+    """There is nobody to talk to; the report is on stdout as ever."""
+    shell = ("sh", "-c", 'exec "$@" 2>&-', "sh", *program(*command))
+    done = subprocess.run(shell, cwd=demo.cwd, env=demo.environ(), capture_output=True, check=False, timeout=60)
+
+    assert done.returncode == 0
+    assert done.stdout != b""
+
+
+def test_without_stderr_changes_are_made(demo: Cli, repo: SecretsRepo) -> None:
+    """Likewise where values are read, put and read back."""
+    repo.scope_file("app.yaml", {"demo": {"app": {"key": "another", "further": "value"}}})
+    shell = ("sh", "-c", 'exec "$@" 2>&-', "sh", *program("apply"))
+    done = subprocess.run(shell, cwd=demo.cwd, env=demo.environ(), stdout=subprocess.PIPE, check=False, timeout=60)
+
+    assert done.returncode == 0
+    assert demo("get", "demo/app", "further").expect().stdout_bytes == b"value"
+
+
 def test_report_that_does_not_fit_on_the_disk_is_said(demo: Cli) -> None:
     """A run whose report is lost has not gone well."""
     with Path("/dev/full").open("wb") as full:

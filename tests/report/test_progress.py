@@ -1,7 +1,10 @@
 """A progress bar disturbs nobody."""
 
 import io
+import sys
 import threading
+
+import pytest
 
 from reconciler.report import ProgressBar
 
@@ -31,6 +34,14 @@ def test_pipe_gets_nothing() -> None:
         bar.advance()
     assert stream.getvalue() == ""
     assert bar.done == 2
+
+
+def test_process_without_stderr_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has no stream there when a process is started with ``2>&-``."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with ProgressBar("reading", total=1, delay_s=0) as bar:
+        bar.advance()
+    assert bar.done == 1
 
 
 def test_quick_work_shows_no_bar() -> None:
