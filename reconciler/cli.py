@@ -134,6 +134,13 @@ def _requesting(command: F) -> F:
     return command
 
 
+_to_file = click.option(
+    "--output-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report there, and the text report to stdout.",
+)
+
+
 def _reporting(command: F) -> F:
     """Add the options of commands that report a run."""
     options = (
@@ -146,11 +153,7 @@ def _reporting(command: F) -> F:
             show_default=True,
             help="Form of the report.",
         ),
-        click.option(
-            "--output-file",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Write the report there, and the text report to stdout.",
-        ),
+        _to_file,
         click.option("--allow-dirty", is_flag=True, help="Use the files of the work tree, not those of the commit."),
     )
     for option in reversed(options):
@@ -271,12 +274,21 @@ cli.add_command(apply, "reconcile")
 
 @cli.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
-@_showing
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="Form of what is shown.",
+)
+@_to_file
 @click.pass_obj
-def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
+def validate(context: _Context, /, paths: tuple[Path, ...], form: str, output_file: Path | None) -> None:
     """Check all that shows without a key, offline.
 
-    Targets, scope files, names, limits; exit code 4 for problems.
+    Targets, scope files, .sops.yaml, names, limits; exit code 4 for problems, 0 when there are only warnings.
 
     With PATHs only their problems are shown, but all files are read, as some rules span several.
 
@@ -285,17 +297,27 @@ def validate(context: _Context, /, paths: tuple[Path, ...], form: str) -> None:
       reconciler validate
       reconciler validate secrets/prod/payments.yaml
       reconciler -C ../secrets-repository validate -o json
+      reconciler validate -o sarif --output-file reconciler.sarif
     """
     from reconciler import report
-    from reconciler.reconcile import validate as run
+    from reconciler.validate import validate as run
 
-    problems, files = run(context.settings(), paths)
+    terminal.check_output_file(output_file)
+    found = run(context.root, os.environ, paths)
     terminal.show(
         form,
-        text=partial(report.render_problems, problems, files=files),
-        json=partial(report.render_problems_json, problems, files=files),
+        output_file=output_file,
+        text=partial(report.render_problems, found.problems, files=found.files),
+        json=partial(report.render_problems_json, found.problems, files=found.files),
+        sarif=partial(
+            report.render_problems_sarif,
+            found.problems,
+            rules=found.rules,
+            prefix=found.prefix,
+            tool_version=__version__,
+        ),
     )
-    _leave(EXIT_INVALID_INPUT if problems else 0)
+    _leave(0 if found.is_valid else EXIT_INVALID_INPUT)
 
 
 @cli.command()

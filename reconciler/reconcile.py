@@ -10,10 +10,8 @@ fails does not stop the others, nor does a scope.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import assert_never
 
 from reconciler import __version__, guard
@@ -22,7 +20,6 @@ from reconciler.errors import (
     EXIT_INTERRUPTED,
     InputError,
     InvalidInput,
-    Problem,
     ReconcilerError,
     Refused,
     UsageError,
@@ -32,7 +29,6 @@ from reconciler.errors import (
 from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.plan import Plan, digest_of
 from reconciler.policy import Target
-from reconciler.policy.sources import FOLDER, TARGETS_FILE
 from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
 from reconciler.session import Observer, Session, Settings, connected, shown_host, state_file
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
@@ -123,37 +119,6 @@ def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:
         ),
         exit_code=error.exit_code,
     )
-
-
-def validate(settings: Settings, paths: tuple[Path, ...] = ()) -> tuple[tuple[Problem, ...], int]:
-    """Return what is wrong with the files of the work tree, as far as no key is needed, and how many were looked at.
-
-    Args:
-        settings: Where to look.
-        paths: Files or folders, as the shell sees them, to which the answer is limited; none means all. Everything is
-            read all the same, as some rules span several files.
-
-    Raises:
-        UsageError: A path does not exist or is not below ``secrets/``.
-    """
-    tree = Files(settings).tree
-    read = [TARGETS_FILE, *(file.path for file in tree.files), *(file.path for file in tree.unreadable)]
-    problems = tree.problems()
-    if not paths:
-        return problems, len(read)
-    root = settings.root.resolve()
-    limits: list[str] = []
-    for path in paths:
-        # Not resolved to the end: a link below secrets/ is itself what the complaint is about.
-        place = path.parent.resolve() / path.name
-        if not os.path.lexists(path) or not place.is_relative_to(root / FOLDER):
-            raise UsageError(f"no such file below {FOLDER}/: {path}")
-        limits.append(place.relative_to(root).as_posix())
-
-    def is_meant(file: str) -> bool:
-        return any(file == limit or file.startswith(f"{limit}/") for limit in limits)
-
-    return tuple(p for p in problems if is_meant(p.path)), sum(map(is_meant, read))
 
 
 def targets(settings: Settings) -> tuple[TargetRow, ...]:

@@ -84,15 +84,30 @@ def colored(stream: TextIO | None) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def show(form: str, *, text: Callable[..., str], json: Callable[[], str]) -> None:
-    """Print what a command found.
+def show(form: str, *, text: Callable[..., str], output_file: Path | None = None, **others: Callable[[], str]) -> None:
+    """Print what a command found; with ``output_file`` write it there, and print the text.
 
     Args:
-        form: ``text`` or ``json``.
+        form: ``text``, or the name of one of ``others``.
         text: Renders it for people, given ``color``.
-        json: Renders it for programs.
+        output_file: Where a pipeline keeps it.
+        others: Render it for programs.
     """
-    _emit(json() if form == "json" else text(color=colored(sys.stdout)))
+    if output_file is None:
+        _emit(text(color=colored(sys.stdout)) if form == "text" else others[form]())
+    else:
+        _keep(text(color=False) if form == "text" else others[form](), output_file, text(color=colored(sys.stdout)))
+
+
+def _keep(report: str, output_file: Path, shown: str) -> None:
+    """Write ``report`` to a file and ``shown`` to stdout: also when the file is full."""
+    try:
+        output_file.write_text(report, encoding="utf-8")
+    except OSError as error:
+        _emit(shown)
+        reason = os.strerror(error.errno) if error.errno else "unknown reason"
+        raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
+    _emit(shown)
 
 
 def _emit(text: str) -> None:
@@ -126,13 +141,7 @@ def print_report(report: "RunReport", form: str, output_file: Path | None) -> No
         return
     from reconciler.report import Format, render
 
-    try:
-        output_file.write_text(render(report, Format(form)), encoding="utf-8")
-    except OSError as error:
-        _emit(rendered(report, "text", sys.stdout))
-        reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
-    _emit(rendered(report, "text", sys.stdout))
+    _keep(render(report, Format(form)), output_file, rendered(report, "text", sys.stdout))
 
 
 def check_output_file(path: Path | None) -> None:

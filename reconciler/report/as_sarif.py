@@ -8,6 +8,7 @@ No text of a file gets here: messages are ours, and fingerprints are made of the
 
 import hashlib
 import json
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -123,7 +124,7 @@ def _result(problem: Problem, rule_index: int, prefix: str, fingerprint: str) ->
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(prefix + problem.path), "uriBaseId": _ROOT},
+                    "artifactLocation": {"uri": _uri(problem.path, prefix), "uriBaseId": _ROOT},
                     "region": region,
                 }
             }
@@ -132,9 +133,9 @@ def _result(problem: Problem, rule_index: int, prefix: str, fingerprint: str) ->
     }
 
 
-def _uri(path: str) -> str:
-    """Return a relative path as a URI."""
-    return quote(_bytes(path), safe="/")
+def _uri(path: str, prefix: str) -> str:
+    """Return ``path`` as a URI from the top of the repository; a ``../`` in front of it eats the end of ``prefix``."""
+    return quote(_bytes(posixpath.normpath(prefix + path)), safe="/")
 
 
 def _bytes(text: str) -> bytes:

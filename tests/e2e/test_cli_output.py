@@ -106,7 +106,7 @@ def test_commands_that_look_show_names_and_no_values(fed: Cli, workspace_server:
     (scope,) = target["scopes"]
     assert (target["target"], target["host"], scope["scope"]) == ("prod", workspace_server.emulator.url, "app")
     assert [key["key"] for key in scope["keys"]] == ["a"]
-    assert "no problems in 2 files" in fed("validate").expect().stdout
+    assert "no problems in 3 files" in fed("validate").expect().stdout
 
 
 def _status_of(report: Any) -> dict[str, str]:  # noqa: ANN401  # JSON
