@@ -47,6 +47,9 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
     help_s = bench.start_up(("-m", "reconciler", "--help"), 11)
     _say("decryption")
     decrypted_s, sops_loop_s = bench.decryption(3)
+    one_file_s, sops_one_file_s = bench.one_file(9)
+    _say("validation")
+    validated_s = bench.validation(7)
     runs: list[Measured] = []
     loops: list[Measured] = []
     for keys, times in _SIZES.items():
@@ -63,6 +66,9 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
         help_s=help_s,
         decrypted_s=decrypted_s,
         sops_loop_s=sops_loop_s,
+        one_file_s=one_file_s,
+        sops_one_file_s=sops_one_file_s,
+        validated_s=validated_s,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from tests.bench.runs import CONCURRENCY, FILES, Measured
+from tests.bench.runs import CHECKED_FILES, CONCURRENCY, FILES, VALUES, Measured
 from tests.bench.server import LATENCY_S
 
 
@@ -51,6 +51,9 @@ class Figures:
     help_s: float
     decrypted_s: float
     sops_loop_s: float
+    one_file_s: float
+    sops_one_file_s: float
+    validated_s: float
 
     def goals(self) -> tuple[Goal, ...]:
         """Return what must be reached."""
@@ -78,6 +81,18 @@ class Figures:
                 unit="x faster than the binary",
                 at_least=True,
             ),
+            Goal(
+                what=f"one file of {VALUES:,} values, whole process",
+                wanted=1,
+                found=self.one_file_s / self.sops_one_file_s,
+                unit="x the binary",
+            ),
+            Goal(
+                what=f"validate {CHECKED_FILES} files, whole process",
+                wanted=1,
+                found=self.validated_s,
+                unit="s",
+            ),
         )
 
 
@@ -99,6 +114,9 @@ def as_text(figures: Figures) -> str:
             f"{'reconciler --help':40} {figures.help_s:7.3f} s",
             f"{f'{FILES} files decrypted in one process':40} {figures.decrypted_s:7.3f} s",
             f"{f'{FILES} files, sops called on each':40} {figures.sops_loop_s:7.3f} s",
+            f"{f'one file of {VALUES:,} values, in-process':40} {figures.one_file_s:7.3f} s",
+            f"{f'one file of {VALUES:,} values, sops':40} {figures.sops_one_file_s:7.3f} s",
+            f"{f'reconciler validate, {CHECKED_FILES} files':40} {figures.validated_s:7.3f} s",
             "",
             *map(str, figures.goals()),
         )

@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.bench.server import Server, Traffic, run
 from tests.support.age_keys import AgeKey
-from tests.support.secrets_repo import SecretsRepo
+from tests.support.secrets_repo import ENCRYPTED_REGEX, SecretsRepo
 from tests.support.sops_tool import SopsTool, find_sops
 
 
@@ -25,6 +25,16 @@ FILES: Final = 100
 """How many files are decrypted."""
 
 KEYS_PER_FILE: Final = 5
+
+CHECKED_FILES: Final = 500
+"""How many scope files are validated."""
+
+VALUES: Final = 1000
+"""How many values one large file holds."""
+
+_CHECKED_TARGETS: Final = 10
+
+_RECIPIENTS: Final = 3
 
 _TOOL: Final = (sys.executable, "-m", "reconciler")
 
@@ -44,6 +54,12 @@ from pathlib import Path
 from reconciler import pysops
 loaded = [pysops.load(path) for path in sorted(Path(sys.argv[1]).glob("*.yaml"))]
 sys.exit(len(loaded) != int(sys.argv[2]))
+"""
+
+_LOAD_ONE: Final = """
+import sys
+from reconciler import pysops
+pysops.load(sys.argv[1])
 """
 
 _SOPS_LOOP: Final = 'for file in "$2"/*.yaml; do "$1" decrypt "$file" >/dev/null || exit 1; done'
@@ -159,6 +175,44 @@ class Bench:
             ours.append(run((sys.executable, "-c", _LOAD, folder, str(FILES)), self._environ))
             theirs.append(run(("/bin/sh", "-c", _SOPS_LOOP, "sh", self._sops.binary, folder), self._environ))
         return statistics.median(ours), statistics.median(theirs)
+
+    def one_file(self, times: int) -> tuple[float, float]:
+        """Return the seconds that a file of VALUES values takes in-process, and by the binary; alternating."""
+        file = self._folder / "large.yaml"
+        plain = "\n".join(f'key-{number:04}: "value {number} of one file"' for number in range(VALUES))
+        file.write_bytes(self._sops.encrypt(plain.encode(), (self._key.recipient,)))
+        ours, theirs = [], []
+        for _ in range(times):
+            ours.append(run((sys.executable, "-c", _LOAD_ONE, file), self._environ))
+            theirs.append(run((self._sops.binary, "decrypt", file), self._environ))
+        return statistics.median(ours), statistics.median(theirs)
+
+    def validation(self, times: int) -> float:
+        """Return the seconds that `validate` takes for CHECKED_FILES files in a repository that is in order.
+
+        One file is encrypted and the others are copies under other names of host and scope: nobody could decrypt those,
+        and `validate` has no key with which it would notice.
+        """
+        recipients = (self._key.recipient, *(AgeKey.generate().recipient for _ in range(_RECIPIENTS - 1)))
+        repo = SecretsRepo(self._folder / "checked", sops=self._sops, key=self._key)
+        hosts = [f"adb-{number}.2.azuredatabricks.net" for number in range(_CHECKED_TARGETS)]
+        repo.targets({f"target-{at}": {"workspace": {"host": f"https://{host}"}} for at, host in enumerate(hosts)})
+        repo.write(
+            ".sops.yaml",
+            f"creation_rules:\n    - path_regex: ^secrets/.*\\.yaml$\n      encrypted_regex: {ENCRYPTED_REGEX}\n"
+            f"      age: {','.join(recipients)}\n",
+        )
+        keys = {f"key-{number}": f"value {number} of many" for number in range(KEYS_PER_FILE)}
+        repo.scope_file("model.yaml", {"HOST": {"SCOPE": keys}}, acls=["<READ users>"], recipients=recipients)
+        model = repo.read("secrets/model.yaml").decode()
+        (repo.root / "secrets" / "model.yaml").unlink()
+        for number in range(CHECKED_FILES):
+            target = number % _CHECKED_TARGETS
+            text = model.replace("HOST:", f"{hosts[target]}:").replace("SCOPE:", f"scope-{number:03}:")
+            repo.write(f"secrets/target-{target}/scope-{number:03}.yaml", text)
+        repo.commit()
+        command = (*_TOOL, "-C", str(repo.root), "validate")
+        return statistics.median(run(command, self._environ) for _ in range(times))
 
     def start_up(self, arguments: Sequence[str], times: int) -> float:
         """Return the seconds that Python takes with ``arguments``."""
