@@ -46,6 +46,7 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
     interpreter_s = bench.start_up(("-c", "pass"), 11)
     help_s = bench.start_up(("-m", "reconciler", "--help"), 11)
     _say("decryption")
+    pysops_s = bench.start_up(("-c", "from reconciler import pysops"), 9)
     decrypted_s, sops_loop_s = bench.decryption(3)
     one_file_s, sops_one_file_s = bench.one_file(9)
     _say("validation")
@@ -66,6 +67,7 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
         help_s=help_s,
         decrypted_s=decrypted_s,
         sops_loop_s=sops_loop_s,
+        pysops_s=pysops_s,
         one_file_s=one_file_s,
         sops_one_file_s=sops_one_file_s,
         validated_s=validated_s,

@@ -51,6 +51,9 @@ class Figures:
     help_s: float
     decrypted_s: float
     sops_loop_s: float
+    pysops_s: float
+    """A Python that imports the reader and ends: what one file costs before anything is read."""
+
     one_file_s: float
     sops_one_file_s: float
     validated_s: float
@@ -114,6 +117,7 @@ def as_text(figures: Figures) -> str:
             f"{'reconciler --help':40} {figures.help_s:7.3f} s",
             f"{f'{FILES} files decrypted in one process':40} {figures.decrypted_s:7.3f} s",
             f"{f'{FILES} files, sops called on each':40} {figures.sops_loop_s:7.3f} s",
+            f"{'python -c import pysops':40} {figures.pysops_s:7.3f} s",
             f"{f'one file of {VALUES:,} values, in-process':40} {figures.one_file_s:7.3f} s",
             f"{f'one file of {VALUES:,} values, sops':40} {figures.sops_one_file_s:7.3f} s",
             f"{f'reconciler validate, {CHECKED_FILES} files':40} {figures.validated_s:7.3f} s",
