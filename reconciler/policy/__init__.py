@@ -3,6 +3,10 @@
 ``validate`` and ``review`` stop here. Pure: it decides on bytes that it is handed (`Sources`).
 """
 
+import contextlib
+import gc
+from collections.abc import Iterator
+
 from reconciler.policy.crossing import contributions_of, cross_problems
 from reconciler.policy.lint import surroundings_of
 from reconciler.policy.scope_files import ScopeFile, UnreadableFile, read_scope_file
@@ -29,6 +33,18 @@ __all__ = [
 ]
 
 
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from looking for cycles: frozen trees have none, and it takes 15 % of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def load(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Policy:
     """Read all files. Never raises for what stands in them: problems are kept with each file.
 
@@ -37,7 +53,8 @@ def load(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Policy:
         extra_hosts: hosts and zones besides those of Databricks, as `parse_extra_hosts` returns them.
     """
     rules = read_rules(sources)
-    read = [read_scope_file(path, sources.files[path], rules) for path in sources.scope_files()]
+    with _without_collector():
+        read = [read_scope_file(path, sources.files[path], rules) for path in sources.scope_files()]
     files = tuple(file for file in read if isinstance(file, ScopeFile))
     targets = read_targets(sources, extra_hosts)
     contributions = contributions_of(files)

@@ -103,6 +103,8 @@ def max_bytes(path: str) -> int:
 
 def escaped(path: str) -> str:
     """Return ``path`` with everything that does not print written as an escape, fit for a message on one line."""
+    if path.isprintable():
+        return path
     return "".join(char if char.isprintable() else _escape(char) for char in path)
 
 

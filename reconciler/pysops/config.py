@@ -33,6 +33,7 @@ SELECTORS: Final = (
 )
 
 _RULES: Final = "creation_rules"
+_OTHER_FIELDS: Final = frozenset({"destination_rules", "stores"})
 _RULE_FIELDS: Final = (
     "path_regex",
     *RULE_KEYS,
@@ -140,7 +141,8 @@ def parse_config(data: bytes) -> SopsConfig:
 
 def _refuse_misspelt(root: Mapping) -> None:
     for entry in root.entries:
-        if did_you_mean(entry.key.text, (_RULES,)) is not None:
+        name = entry.key.text
+        if name not in _OTHER_FIELDS and did_you_mean(name, (_RULES,)) is not None:
             raise ConfigError("a field that sops ignores", mark=entry.key.mark, advice=f"did you mean {_RULES}?")
 
 
