@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -153,6 +155,47 @@ def test_sarif_starts_at_the_top_of_the_repository(repo: SecretsRepo, run: Cli) 
     shown = results(run("validate", "-o", "sarif", cwd=inner.root).expect(4).json)
     assert {uri_of(result) for result in shown} == {"teams/data/secrets/broken.yaml"}
     assert "\nsecrets/broken.yaml" in "\n" + run("validate", cwd=inner.root).expect(4).stdout
+
+
+def test_rules_of_sops_above_the_directory_are_found_by_everybody(repo: SecretsRepo, run: Cli) -> None:
+    """Their place is right for the shell, for code scanning, and as a PATH."""
+    inner = SecretsRepo(repo.root / "data", sops=repo._sops, key=repo.key)
+    inner.targets({"demo": inner.embedded("demo")})
+    inner.scope_file("demo/app.yaml", {"demo": {"app": {"a": "1"}}})
+    (inner.root / ".sops.yaml").unlink()
+    repo.write(".sops.yaml", "creation_rules: [")
+    repo.git("init", "--quiet")
+    repo.git("add", "--all", "--force", ".")
+    assert run("validate", cwd=inner.root).expect(4).stdout.startswith("../.sops.yaml:")
+    shown = results(run("validate", "-o", "sarif", cwd=inner.root).expect(4).json)
+    assert [uri_of(result) for result in shown] == [".sops.yaml"]
+    found = run("validate", str(repo.root / ".sops.yaml"), "-o", "json", cwd=inner.root).expect(4).json
+    assert [problem["path"] for problem in found["problems"]] == ["../.sops.yaml"]
+    assert run("validate", "-o", "json", str(inner.root / "secrets"), cwd=inner.root).expect().json["problems"] == []
+
+
+_MODULES: Final = """
+import sys
+from reconciler.cli import cli
+cli.main(["validate"], standalone_mode=False)
+print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+def test_nothing_that_could_unlock_a_file_is_loaded(fed: Cli) -> None:
+    """It has no key and needs none; and it starts the quicker."""
+    done = subprocess.run(
+        (sys.executable, "-c", _MODULES),
+        cwd=fed.cwd,
+        env=fed.environ(),
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "reconciler" in loaded
+    assert loaded & {"cryptography", "pyrage", "databricks", "rich", "starlette", "uvicorn"} == set()
 
 
 def test_output_file_gets_sarif_and_people_the_text(fed: Cli, repo: SecretsRepo, tmp_path: Path) -> None:
