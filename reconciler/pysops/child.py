@@ -161,7 +161,7 @@ class _Streams:
     def wait(self, deadline: float) -> str | None:
         """Wait for the end of the program and of its output; return what is wrong, if anything."""
         ended: float | None = None
-        while any(thread.is_alive() for thread in self._threads):
+        while (thread := next((each for each in self._threads if each.is_alive()), None)) is not None:
             now = time.monotonic()
             if ended is None and self._process.poll() is not None:
                 ended = now
@@ -169,7 +169,7 @@ class _Streams:
                 # Somebody holds the pipes: the program itself or, if it has ended, one that it left behind.
                 _kill(self._process, left_behind=ended is not None)
                 return "the sops program did not end in time" if ended is None else "sops left a program running"
-            next(thread for thread in self._threads if thread.is_alive()).join(min(_LOOK_S, deadline - now + 0.001))
+            thread.join(min(_LOOK_S, deadline - now + 0.001))
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

@@ -9,17 +9,13 @@ from reconciler.pysops.errors import (
     ConfigError,
     DocumentError,
     MacMismatch,
+    Mark,
     NoIdentity,
     SopsError,
     TamperedValue,
 )
 from reconciler.pysops.sops_metadata import Metadata
 
-
-_EXIT_TREE: Final = 25
-_EXIT_MAC: Final = 51
-_EXIT_NO_KEY: Final = 128
-_EXIT_ENCRYPTED: Final = 203
 
 _FAILURES: Final[Mapping[int, str]] = {
     1: "the sops program failed",
@@ -67,41 +63,56 @@ _REASONS: Final[Sequence[tuple[bytes, str]]] = (
 
 
 def failure_of(done: Finished, metadata: Metadata | None) -> SopsError:
-    """Return what an exit code means, in our own words."""
+    """Return what an exit code means, in our own words.
+
+    Args:
+        done: how the program ended.
+        metadata: of the file that it was given, for places.
+    """
     code = done.exit_code
     mark = None if metadata is None else metadata.mark
-    if code == _EXIT_NO_KEY:
-        said = b" ".join(done.stderr.replace(b"|", b" ").split())  # it is wrapped and indented
-        reasons = dict.fromkeys(words for phrase, words in _REASONS if phrase in said)
-        return NoIdentity(
-            "nobody whom the file names gave sops its data key",
-            mark=mark,
-            advice="; ".join(reasons) or "run `sops decrypt FILE` by hand, which says why",
-        )
-    if code == _EXIT_TREE:
-        return TamperedValue(
-            "a value does not authenticate, or one is not encrypted that should be: it was altered, or stands below "
-            "other keys than it was encrypted for",
-            mark=mark,
-            advice="restore the file from git, or set the value again with sops",
-        )
-    if code == _EXIT_MAC:
-        return MacMismatch(
-            "the MAC does not fit the values, or does not authenticate: the file was altered without sops",
-            mark=mark if metadata is None else metadata.mac_mark,
-            advice="restore the file from git, and make changes with sops",
-        )
-    if code == _EXIT_ENCRYPTED:
-        return DocumentError("the text is encrypted already, or has a field named sops", mark=mark)
-    if code == 1:
-        for phrase, kind, words in _PHRASES:
-            if phrase in done.stderr:
-                return kind(words)
+    error: SopsError
+    match code:
+        case 128:
+            error = NoIdentity(
+                "nobody whom the file names gave sops its data key",
+                mark=mark,
+                advice=_reasons(done.stderr) or "run `sops decrypt FILE` by hand, which says why",
+            )
+        case 25:
+            error = TamperedValue(
+                "a value does not authenticate, or one is not encrypted that should be: it was altered, or stands "
+                "below other keys than it was encrypted for",
+                mark=mark,
+                advice="restore the file from git, or set the value again with sops",
+            )
+        case 51:
+            error = MacMismatch(
+                "the MAC does not fit the values, or does not authenticate: the file was altered without sops",
+                mark=None if metadata is None else metadata.mac_mark,
+                advice="restore the file from git, and make changes with sops",
+            )
+        case 203:
+            error = DocumentError("the text is encrypted already, or has a field named sops", mark=mark)
+        case _:
+            error = _other(done, mark)
+    return error
+
+
+def _other(done: Finished, mark: Mark | None) -> SopsError:
+    code = done.exit_code
     if code < 0:
         return BinaryError(f"the sops program was ended by signal {-code}", mark=mark)
-    known = _FAILURES.get(code, "the sops program failed in an unknown way")
+    for phrase, kind, words in _PHRASES if code == 1 else ():
+        if phrase in done.stderr:
+            return kind(words)
     return BinaryError(
-        f"{known} (exit code {code})",
+        f"{_FAILURES.get(code, 'the sops program failed in an unknown way')} (exit code {code})",
         mark=mark,
         advice="run the command by hand, which says more; mind that it may quote values",
     )
+
+
+def _reasons(stderr: bytes) -> str:
+    said = b" ".join(stderr.replace(b"|", b" ").split())  # it is wrapped and indented
+    return "; ".join(dict.fromkeys(words for phrase, words in _REASONS if phrase in said))
