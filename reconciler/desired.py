@@ -21,6 +21,8 @@ from reconciler.policy.scope_values import EMPTY_TEXT, Feed, Form, KeyEntry
 from reconciler.policy.selection import ScopePolicy, SelectedTarget
 from reconciler.policy.sources import Sources, escaped
 from reconciler.policy.targets import EmbeddedSettings, Target, WorkspaceSettings
+from reconciler.pysops.decryptor import Decryptor, LockedFile, Unlocker
+from reconciler.pysops.key_sources import with_age_file_only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,40 +66,64 @@ class Desired:
     """Scopes that must be left alone. With any of them, what is not in `scopes` is not therefore gone from git."""
 
 
-def identities_for(target: Target, sources: Sources, environ: Mapping[str, str], home: Path) -> pysops.Identities:
-    """Return what may open the files of ``target``.
+def unlocker_for(
+    target: Target,
+    sources: Sources,
+    *,
+    root: Path,
+    environ: Mapping[str, str],
+    home: Path,
+    decryptor: Decryptor = Decryptor.AUTO,
+) -> Unlocker:
+    """Return what opens the files of ``target``.
 
     Args:
         target: an embedded one uses the identity that stands beside its files, and no other: a demo must not depend on,
             nor touch, the keys of whoever tries it.
         sources: where that identity is.
-        environ: the environment: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, XDG_CONFIG_HOME.
+        root: the directory of the run, which the paths in ``sources`` are relative to.
+        environ: the environment: where identities are, and for the sops program where it and its credentials are.
         home: where the default key file is looked for.
+        decryptor: which way to open files.
 
     Returns:
-        Possibly none. What is wrong with a source shows only when no other opens a file.
+        Possibly without any identity. What is wrong with a source shows only when no other opens a file.
     """
     match target.workspace:
         case EmbeddedSettings(age_key_file=path):
-            return pysops.Identities.from_text(sources.files[path].decode(errors="replace"), path)
+            identities = pysops.Identities.from_text(sources.files[path].decode(errors="replace"), path)
+            # By its name, as it is a file that everybody has: so no private key stands in an environment.
+            alone = with_age_file_only(environ, str((root / path).absolute()))
+            return Unlocker(identities, decryptor=decryptor, environ=alone)
         case WorkspaceSettings():
-            return pysops.Identities.from_environment(environ, home)
+            identities = pysops.Identities.from_environment(environ, home)
+            return Unlocker(identities, decryptor=decryptor, environ=environ)
         case _:
             assert_never(target.workspace)
 
 
-def unlock(selected: SelectedTarget, identities: pysops.Identities) -> Desired:
-    """Decrypt what the selection needs, each file once. Never raises for a file that does not unlock."""
+def unlock(selected: SelectedTarget, sources: Sources, unlocker: Unlocker) -> Desired:
+    """Decrypt what the selection needs, each file once. Never raises for a file that does not unlock.
+
+    Args:
+        selected: what is wanted.
+        sources: the files that ``selected`` was read from.
+        unlocker: see `unlocker_for`.
+    """
     target = selected.target
     opened: dict[str, Mapping[str, object]] = {}
     failed: dict[str, Problem] = {}
-    for file in _files_of(selected.scopes):
-        try:
-            opened[file.path] = pysops.decrypt(file.document, identities)
-        except pysops.SopsError as error:
-            fed = [scope.scope for scope in selected.scopes if file in scope.files]
-            scope_name = f"{target.name}/{fed[0]}" if len(fed) == 1 else None
-            failed[file.path] = _problem_of(error, file, scope_name, identities.sources)
+    files = _files_of(selected.scopes)
+    locked = [
+        LockedFile(data=sources.files[file.path], document=file.document, named=_named(file, target)) for file in files
+    ]
+    for file, values in zip(files, unlocker.unlock_all(locked), strict=True):
+        if not isinstance(values, pysops.SopsError):
+            opened[file.path] = values
+            continue
+        fed = [scope.scope for scope in selected.scopes if file in scope.files]
+        scope_name = f"{target.name}/{fed[0]}" if len(fed) == 1 else None
+        failed[file.path] = _problem_of(values, file, scope_name, unlocker.identities.sources)
     scopes: list[DesiredScope] = []
     withheld: list[ScopeName] = []
     problems = list(failed.values())
@@ -112,6 +138,13 @@ def unlock(selected: SelectedTarget, identities: pysops.Identities) -> Desired:
         else:
             scopes.append(scope)
     return Desired(scopes=tuple(scopes), problems=tuple(problems), withheld=tuple(withheld))
+
+
+def _named(file: ScopeFile, target: Target) -> frozenset[pysops.Recipient]:
+    """Return who may be asked for the key of a file: whom ``.sops.yaml`` names, for embedded targets of age alone."""
+    if target.embedded:
+        return frozenset(recipient for recipient in file.named if recipient.kind == "age")
+    return file.named
 
 
 def _files_of(scopes: Iterable[ScopePolicy]) -> tuple[ScopeFile, ...]:

@@ -16,7 +16,7 @@ from typing import Final, Protocol, Self, assert_never
 from reconciler import guard
 from reconciler.apply import Patience, apply, verified
 from reconciler.databricks_workspace import Connection, connect, masked, preload, profile_problem
-from reconciler.desired import Desired, identities_for, unlock
+from reconciler.desired import Desired, unlock, unlocker_for
 from reconciler.diff import Keep, diff, merge
 from reconciler.errors import (
     EXIT_CANNOT_DECRYPT,
@@ -32,6 +32,7 @@ from reconciler.errors import (
 from reconciler.model import FoldedName, Principal, fold
 from reconciler.plan import ChangeResult, DeleteSecret, Outcome, Plan, PutSecret
 from reconciler.policy import EmbeddedSettings, SelectedTarget, Sources, Target, WorkspaceSettings
+from reconciler.pysops.decryptor import Decryptor, Unlocker
 from reconciler.report.record import Status, TargetReport
 from reconciler.survey import Known, MissingScope, ScopeState, ScopeSurvey, UnknownScope, look_into, take
 from reconciler.workers import Workers
@@ -85,6 +86,9 @@ class Settings:
 
     allow_dirty: bool = False
     """Use the files of the work tree for every target, not those of the commit."""
+
+    decryptor: Decryptor = Decryptor.AUTO
+    """Which way files are opened."""
 
     def wanted(self) -> tuple[str, ...]:
         """Return the selectors, with the default filled in.
@@ -261,13 +265,24 @@ class Session:
         """Connect in this thread, which can be interrupted, and unlock in another: neither waits for the other."""
         # First, as threads that only compute take turns: what unlocking can hide behind is the wait for an answer.
         preload()
+        unlocker = unlocker_for(
+            self.target,
+            self._chosen.sources,
+            root=self._settings.root,
+            environ=self._settings.environ,
+            home=self._settings.home,
+            decryptor=self._settings.decryptor,
+        )
         with ThreadPoolExecutor(1, thread_name_prefix="unlock") as pool:
-            unlocking = pool.submit(self._unlock)
+            unlocking = pool.submit(self._unlock, unlocker)
             try:
-                self._workspace = self._stack.enter_context(connected(self.target, self._settings, self._on_detail()))
+                with _stopped_by_interrupt(unlocker):
+                    connecting = connected(self.target, self._settings, self._on_detail())
+                    self._workspace = self._stack.enter_context(connecting)
             finally:
                 # What does not unlock is told even where the workspace cannot be reached.
-                unlocking.result()
+                with _stopped_by_interrupt(unlocker):
+                    unlocking.result()
         return self._workspace
 
     def _on_detail(self) -> Callable[[str], None] | None:
@@ -293,9 +308,8 @@ class Session:
                 known = (evidence for evidence in state.evidence.values() if isinstance(evidence, Known))
                 yield from (evidence.value.reveal() for evidence in known)
 
-    def _unlock(self) -> None:
-        identities = identities_for(self.target, self._chosen.sources, self._settings.environ, self._settings.home)
-        self._desired = unlock(self._chosen.selected, identities)
+    def _unlock(self, unlocker: Unlocker) -> None:
+        self._desired = unlock(self._chosen.selected, self._chosen.sources, unlocker)
         for problem in self._desired.problems:
             self._errors.append(str(problem))
             self._codes.add(EXIT_CANNOT_DECRYPT)
@@ -381,6 +395,18 @@ class Session:
             errors=tuple(self._errors),
         )
         return report, frozenset(codes)
+
+
+@contextlib.contextmanager
+def _stopped_by_interrupt(unlocker: Unlocker) -> Iterator[None]:
+    """Stop the programs of ``unlocker`` when an interrupt, which only this thread gets, ends the block."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        unlocker.stop()
+        raise
 
 
 def _in_scope(scope: str, error: WorkspaceError) -> str:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import git
-from reconciler.desired import Desired, identities_for, unlock
+from reconciler.desired import Desired, unlock, unlocker_for
 from reconciler.errors import InvalidInput
 from reconciler.model import MAX_VALUE_BYTES, Prune, fold
 from reconciler.policy import SelectedTarget, Sources, load
@@ -66,7 +66,8 @@ def _unlock(repo: SecretsRepo, selector: str = "prod", *, identity: str | None =
     sources = git.read_work_tree(repo.root)
     selected = _select(sources, selector)
     environ = {"SOPS_AGE_KEY": repo.key.identity if identity is None else identity}
-    desired = unlock(selected, identities_for(selected.target, sources, environ, Path("/nowhere")))
+    unlocker = unlocker_for(selected.target, sources, root=repo.root, environ=environ, home=Path("/nowhere"))
+    desired = unlock(selected, sources, unlocker)
     assert CANARY not in repr(desired)
     return desired
 
@@ -111,6 +112,7 @@ def test_only_what_is_selected_is_unlocked(repo: SecretsRepo) -> None:
     other = AgeKey.generate()
     repo.scope_file("a.yaml", {HOST: {"app": {"a": "1"}}})
     repo.scope_file("b.yaml", {HOST: {"other": {"b": "2"}}}, recipients=[other.recipient])
+    (repo.root / ".sops.yaml").unlink()  # which would say so without a key
     assert _values(_unlock(repo, "prod/app")) == {"app": {"a": b"1"}}
     assert _unlock(repo, "prod/app").problems == ()
     whole = _unlock(repo)
@@ -143,7 +145,8 @@ def test_without_any_key_the_message_says_where_to_put_one(repo: SecretsRepo) ->
     repo.scope_file("a.yaml", {HOST: {"app": {"a": CANARY}}})
     sources = git.read_work_tree(repo.root)
     selected = _select(sources)
-    (problem,) = unlock(selected, identities_for(selected.target, sources, {}, Path("/nowhere"))).problems
+    unlocker = unlocker_for(selected.target, sources, root=repo.root, environ={}, home=Path("/nowhere"))
+    (problem,) = unlock(selected, sources, unlocker).problems
     assert "SOPS_AGE_KEY" in str(problem)
 
 
@@ -154,6 +157,7 @@ def test_an_embedded_target_uses_its_own_identity_alone(repo: SecretsRepo) -> No
     stranger = AgeKey.generate()
     assert _values(_unlock(repo, "demo", identity=stranger.identity)) == {"app": {"a": b"1"}}
     repo.scope_file("demo/a.yaml", {"demo": {"app": {"a": "1"}}}, recipients=[stranger.recipient])
+    (repo.root / ".sops.yaml").unlink()  # which would say so without a key
     (problem,) = _unlock(repo, "demo", identity=stranger.identity).problems
     assert "tried: secrets/demo/demo.agekey" in str(problem)
 
