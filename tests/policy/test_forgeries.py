@@ -1,25 +1,24 @@
-"""What an attacker without a key can do to a file that sops still decrypts: each is seen without a key.
+"""What somebody without a key can do to a scope file, and where it ends.
 
-The MAC of sops covers the bytes of all leaves one after the other; names of plain keys, boundaries between plain
-values, empty values and the selector are not in it. Every case first proves that the real binary accepts the forgery.
+Every case first asks the real binary. What it decrypts is then refused without a key, or when it is unlocked; or it is
+shown to mean what the honest file means; or it is on record that only review can tell.
 """
-
-import json
-from collections.abc import Callable
 
 import pytest
 
+from reconciler import pysops
 from reconciler.errors import InvalidInput
-from reconciler.policy import load
-from tests.policy.samples import HOST, sources
+from reconciler.policy import Policy, Sources, load
+from reconciler.policy.sources import RulesFile
+from tests.policy.samples import TARGETS, sources
 from tests.support.age_keys import AgeKey
-from tests.support.secrets_repo import scope_text
+from tests.support.forgery import KEYLESS, PATH, Forgery, Scene, Stage, make_scene, sops_rules, sops_says
+from tests.support.forgery_tables import CHAPTERS, FORGERIES
 from tests.support.sops_tool import SopsTool
 
 
-PATH = "secrets/prod/app.yaml"
-KNOWN = "<MANAGE evil>"
-"""The text of a secret that the attacker knows, as it is his own or was public."""
+_SELECTED = ("prod", "test")
+"""The host of the file, and one that it does not feed."""
 
 
 @pytest.fixture(scope="module")
@@ -29,159 +28,101 @@ def key() -> AgeKey:
 
 
 @pytest.fixture(scope="module")
-def genuine(sops: SopsTool, key: AgeKey) -> str:
-    """Encrypt the file that all cases forge."""
-    plaintext = scope_text(
-        {HOST: {"app": {"known": KNOWN, "other": "x"}}},
-        acls=["<WRITE admins>", "<READ users>"],
-        prune="all",
-        rotation=["<90d known>"],
-    )
-    return sops.encrypt(plaintext.encode(), [key.recipient], encrypted_regex="^secrets$").decode()
+def scene(sops: SopsTool, key: AgeKey) -> Scene:
+    """One honest file, of which all cases are made."""
+    return make_scene(sops, key)
 
 
-def _swap(old: str, new: str) -> Callable[[str], str]:
-    def swap(text: str) -> str:
-        assert text.count(old) == 1
-        return text.replace(old, new)
-
-    return swap
-
-
-def _line_behind(start: str, line: str) -> Callable[[str], str]:
-    """Return a forgery that puts ``line`` behind the one that starts with ``start``."""
-
-    def insert(text: str) -> str:
-        lines = text.splitlines(keepends=True)
-        (index,) = [index for index, each in enumerate(lines) if each.lstrip().startswith(start)]
-        return "".join((*lines[: index + 1], line, *lines[index + 1 :]))
-
-    return insert
+@pytest.fixture(scope="module")
+def new_metadata(sops: SopsTool) -> bool:
+    """Tell whether the binary reads metadata as 3.13 does."""
+    version = sops.run(("--disable-version-check", "--version")).split()[1]
+    return tuple(map(int, version.split(b".")[:2])) >= (3, 13)
 
 
-def _without(text: str, start: str) -> str:
-    """Take the secret away whose text is then put elsewhere."""
-    return "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith(start))
+def _policy(content: str | bytes, key: AgeKey) -> Policy:
+    """Read the file as the only one of a repository whose ``.sops.yaml`` names the one recipient."""
+    data = content if isinstance(content, bytes) else content.encode()
+    rules = RulesFile(path=".sops.yaml", data=sops_rules(key).encode())
+    return load(Sources(files={"secrets/targets.yaml": TARGETS.encode(), PATH: data}, rules=rules))
 
 
-def _after_known(forge: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda text: forge(_without(text, "known:"))
+def _applied(content: str | bytes, key: AgeKey) -> object:
+    """Return all that a run would apply: keys, grants and prune rule of each scope, and the values.
+
+    Raises:
+        DecryptionError: it shows on unlocking that something is wrong.
+    """
+    policy = _policy(content, key)
+    scopes = [scope for target in policy.select(_SELECTED).targets for scope in target.scopes]
+    (file,) = policy.files
+    values = pysops.decrypt(file.document, pysops.Identities.from_text(key.identity, "test"))
+    return [(scope.scope, scope.keys, scope.acls, scope.prune, scope.rotation) for scope in scopes], values["secrets"]
 
 
-def _cut(text: str) -> str:
-    """Put text behind the closing bracket of the first value."""
-    return text.replace(",type:str]", ",type:str] and more", 1)
-
-
-def test_the_genuine_file_is_accepted(genuine: str) -> None:
+def test_the_honest_file_is_accepted(scene: Scene, key: AgeKey) -> None:
     """Or the cases below would prove nothing."""
-    assert load(sources({PATH: genuine})).problems() == ()
+    assert _policy(scene.honest, key).problems() == ()
+    assert "newer value" in str(_applied(scene.honest, key))
 
 
-@pytest.mark.parametrize(
-    ("forge", "fragment"),
-    [
-        pytest.param(_swap("prune: all", "note: all"), "unknown field 'note'", id="rename-a-plain-key"),
-        pytest.param(_swap("rotation:", "acls2:"), "unknown field 'acls2'", id="rename-a-list"),
-        pytest.param(
-            lambda text: text.replace("acls:", "x:", 1).replace("rotation:", "acls:", 1).replace("x:", "rotation:", 1),
-            "an entry of acls is not a grant",
-            id="exchange-two-names",
-        ),
-        pytest.param(
-            _swap("- <WRITE admins>\n    - <READ users>", "- <WRITE admins><READ users>"),
-            "an entry of acls is not a grant",
-            id="join-two-grants",
-        ),
-        pytest.param(
-            _swap("- <WRITE admins>\n    - <READ users>", "- <WRITE admins><READ\n    - ' users>'"),
-            "an entry of acls is not a grant",
-            id="move-the-boundary-between-grants",
-        ),
-        pytest.param(
-            _swap("- <READ users>\nprune: all\n", "- <READ users>all\n"), "is not a grant", id="prune-into-a-grant"
-        ),
-        pytest.param(_swap("- <WRITE admins>\n", "- <WRITE admins\n    - '>'\n"), "is not a grant", id="split-a-grant"),
-        pytest.param(
-            _swap("    - <READ users>\nprune: all\nrotation:\n", "prune: <READ users>all\nrotation:\n"),
-            "prune is none of the words",
-            id="grant-into-prune",
-        ),
-        pytest.param(
-            _swap("prune: all\nrotation:\n    - <90d known>\n", "prune: all<90d known>\n"),
-            "prune is none of the words",
-            id="rule-into-prune",
-        ),
-        pytest.param(
-            _after_known(_swap("version: 1", f"version: 1{KNOWN}")),
-            "the version is not 1",
-            id="known-secret-into-version",
-        ),
-        pytest.param(
-            _after_known(_swap("version: 1\n", f"version: 1\nacls2: {KNOWN}\n")),
-            "unknown field 'acls2'",
-            id="known-secret-into-a-field-of-its-own",
-        ),
-        pytest.param(
-            lambda text: _without(text, "other:").replace("sops:\n", "evil: x\nsops:\n", 1),
-            "unknown field 'evil'",
-            id="known-secret-behind-the-secrets",
-        ),
-        pytest.param(_line_behind("known:", "            new: ''\n"), "a value is empty text", id="add-empty-text"),
-        pytest.param(_line_behind("known:", "            new: null\n"), "a value is null", id="add-null"),
-        pytest.param(_line_behind("known:", "            new:\n"), "a value is null", id="add-nothing"),
-        pytest.param(_line_behind("known:", "            new: {}\n"), "a value is an empty mapping", id="add-mapping"),
-        pytest.param(_line_behind("known:", "            new: []\n"), "a value is a list", id="add-list"),
-        pytest.param(_line_behind("known:", "            new: {empty: ''}\n"), "a value is empty text", id="add-form"),
-        pytest.param(
-            _swap("version: 1\n", "version: 1\nextra: ''\n"), "unknown field 'extra'", id="add-an-empty-field"
-        ),
-        pytest.param(
-            _swap("- <READ users>\n", "- <READ users>\n    - ''\n"), "is not a grant", id="add-an-empty-grant"
-        ),
-        pytest.param(
-            _swap("encrypted_regex: ^secrets$", "encrypted_regex: ^(secrets|later)$"),
-            "not told to encrypt",
-            id="edit-the-selector",
-        ),
-        pytest.param(
-            _swap("encrypted_regex: ^secrets$", "unencrypted_regex: ^(acls|prune|rotation|version)$"),
-            "not told to encrypt",
-            id="exchange-the-selector",
-        ),
-        pytest.param(lambda text: f"{text}---\nversion: ''\n", "", id="add-a-document"),
-        pytest.param(_cut, "", id="text-behind-a-value"),
-    ],
-)
-def test_forgeries_that_sops_decrypts_are_refused_without_a_key(
-    forge: Callable[[str], str], fragment: str, genuine: str, key: AgeKey, sops: SopsTool
-) -> None:
-    """One by one: the binary takes it, the policy does not."""
-    forged = forge(genuine)
-    assert forged != genuine
-    sops.decrypt(forged.encode(), key.identity)
-    with pytest.raises(InvalidInput) as caught:
-        load(sources({PATH: forged})).select(("prod",))
-    assert fragment in str(caught.value)
-    assert all(problem.line is not None for problem in caught.value.problems)
+def test_forgeries_have_names_of_their_own() -> None:
+    """The tables are put together by name; none may hide another."""
+    assert len(FORGERIES) == sum(len(chapter.forgeries) for chapter in CHAPTERS)
 
 
-def test_a_copy_of_a_file_is_refused(genuine: str, key: AgeKey, sops: SopsTool) -> None:
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forgery(name: str, scene: Scene, key: AgeKey, sops: SopsTool, *, new_metadata: bool) -> None:
+    """One by one: what the binary says is on record, and so is where it ends here."""
+    forgery = FORGERIES[name]
+    forged = forgery.forge(scene)
+    assert forged != scene.honest
+    assert sops_says(sops, forged, key) in _expected(forgery, new_metadata=new_metadata)
+    if forgery.stage in KEYLESS:
+        with pytest.raises(InvalidInput) as caught:
+            _policy(forged, key).select(_SELECTED)
+        assert forgery.words in str(caught.value)
+        return
+    if forgery.stage is Stage.UNLOCKING:
+        with pytest.raises(pysops.DecryptionError) as failed:
+            _applied(forged, key)
+        assert forgery.words in str(failed.value)
+        return
+    same = _applied(forged, key) == _applied(scene.honest, key)
+    assert same is (forgery.stage is Stage.HARMLESS)
+
+
+def _expected(forgery: Forgery, *, new_metadata: bool) -> set[int]:
+    return {forgery.sops} if new_metadata else {forgery.sops, forgery.sops_3_11}
+
+
+def test_what_only_review_can_tell() -> None:
+    """The accepted forgeries that change what is applied; the guide says of each what review has to look for."""
+    assert {name for name, forgery in FORGERIES.items() if forgery.stage is Stage.REVIEW} == {
+        "an older commit",
+        "a secret that was split, whole again",
+        "a file of the attacker's own",
+    }
+
+
+def test_a_secret_that_was_split_comes_back_beside_newer_ones(scene: Scene, key: AgeKey) -> None:
+    """Such a file was never committed: its older secret stands beside a rotated one, and the MAC fits."""
+    values = str(_applied(FORGERIES["a secret that was split, whole again"].forge(scene), key))
+    assert "alice-and-her-password" in values
+    assert "newer value" in values
+
+
+def test_a_copy_of_a_file_is_refused(scene: Scene) -> None:
     """It decrypts, as the path is in no MAC; but then two files feed the same keys."""
-    policy = load(sources({PATH: genuine, "secrets/other/copy.yaml": genuine}))
-    assert json.loads(sops.decrypt(genuine.encode(), key.identity, output_type="json"))["version"] == 1
+    policy = load(sources({PATH: scene.honest, "secrets/other/copy.yaml": scene.honest}))
     whats = [problem.what for problem in policy.problems()]
     assert any("is also fed by secrets/other/copy.yaml" in what for what in whats)
     with pytest.raises(InvalidInput):
         policy.select(("prod/app",))
 
 
-def test_another_type_that_sops_accepts_is_refused(sops: SopsTool, key: AgeKey) -> None:
-    """The type is not authenticated: "5" read as a number is the same bytes to the MAC."""
-    plaintext = scope_text({HOST: {"app": {"port": "5"}}})
-    forged = sops.encrypt(plaintext.encode(), [key.recipient], encrypted_regex="^secrets$").replace(
-        b",type:str]", b",type:int]", 1
-    )
-    sops.decrypt(forged, key.identity)
-    (problem,) = load(sources({PATH: forged.decode()})).problems()
-    assert problem.what == "an encrypted value is a whole number, and secrets are text"
+def test_an_older_file_as_a_second_one_is_refused(scene: Scene) -> None:
+    """So no older value comes back through a new file either, while its key is still there."""
+    policy = load(sources({PATH: scene.honest, "secrets/prod/old.yaml": scene.older}))
+    with pytest.raises(InvalidInput, match="each key in one file only"):
+        policy.select(("prod",))
