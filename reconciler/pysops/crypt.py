@@ -10,6 +10,7 @@ https://getsops.io/docs/#message-authentication-code.
 
 import hashlib
 import hmac
+from collections.abc import Mapping as ReadOnly
 from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
@@ -18,6 +19,7 @@ from reconciler.pysops.errors import (
     DecryptionError,
     DocumentError,
     MacMismatch,
+    Mark,
     SopsError,
     TamperedValue,
 )
@@ -67,7 +69,7 @@ def decrypt(document: Document, identities: Identities) -> dict[str, object]:
 def _decrypt(document: Document, identities: Identities) -> dict[str, object]:
     metadata = read_metadata(document)
     selector = selector_of(metadata)
-    unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector)
+    unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector, document.empty_comments)
     values = unlocking.mapping(document.root, b"", matched=False)
     unlocking.verify()
     return values
@@ -104,10 +106,13 @@ def open_envelope(cipher: "AESGCM", envelope: Envelope, bound_to: bytes) -> byte
 class _Unlocking:
     """One walk over one file: decrypts values and feeds the MAC."""
 
-    def __init__(self, cipher: "AESGCM", metadata: Metadata, selector: Selector) -> None:
+    def __init__(
+        self, cipher: "AESGCM", metadata: Metadata, selector: Selector, empty_comments: ReadOnly[Mark, Mark]
+    ) -> None:
         self._cipher = cipher
         self._metadata = metadata
         self._selector = selector
+        self._empty_comments = empty_comments
         self._digest = hashlib.sha512(_MAC_ONLY_ENCRYPTED_START if metadata.mac_only_encrypted else b"")
 
     def mapping(self, node: Mapping, above: bytes, *, matched: bool) -> dict[str, object]:
@@ -125,6 +130,14 @@ class _Unlocking:
         return values
 
     def _sequence(self, node: Sequence, above: bytes, *, matched: bool) -> list[object]:
+        if self._empty_comments and self._selector.encrypts(matched=matched):
+            comment = self._empty_comments.get(node.mark)
+            if comment is not None:
+                raise DocumentError(
+                    "an empty comment in an encrypted list, which sops takes for an empty text",
+                    mark=comment,
+                    advice="remove the #, or write a word behind it",
+                )
         # sops writes an encrypted comment between items as an item: such a one is not a value.
         values = (self._node(item, above, matched=matched) for item in node.items)
         return [value for value in values if value is not COMMENT]

@@ -2,7 +2,7 @@
 
 Strict whatever decrypts: refused are a second document, duplicate keys, aliases, anchors, ``<<``, tags, directives,
 BOM, control characters and the line breaks NEL, U+2028, U+2029 and lone CR, keys that are not text, an ``ENC[…]`` that
-does not match to its end, and more than 16 MiB.
+does not match to its end, one in a comment that is no encrypted comment, and more than 16 MiB.
 
 What people write by hand beside the encrypted files, ``.sops.yaml``, may have anchors, aliases and ``<<``: see `parse`.
 
@@ -13,6 +13,7 @@ recurses, so that no depth of nesting exhausts the stack.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -32,6 +33,7 @@ from yaml.events import (
     StreamStartEvent,
 )
 
+from reconciler.pysops.comments import lists_with_empty_comments
 from reconciler.pysops.envelope import ENVELOPE_START, parse_envelope
 from reconciler.pysops.errors import DocumentError, Mark
 from reconciler.pysops.scalars import ScalarKind, UnsignedOverflow, kind_of
@@ -107,6 +109,9 @@ class Document:
     root: Mapping
     """Everything, the ``sops`` metadata included."""
 
+    empty_comments: ReadOnly[Mark, Mark] = field(default_factory=dict)
+    """From the places of lists to that of an empty comment in each: sops takes it for an item of an encrypted list."""
+
 
 def parse(data: bytes, *, aliases: bool = False) -> Document:
     """Read the bytes of a file.
@@ -127,7 +132,8 @@ def parse(data: bytes, *, aliases: bool = False) -> Document:
     text = _decode(data)
     _check_characters(text)
     _check_conflict_markers(text)
-    return Document(root=_build(data, aliases=aliases))
+    root = _build(data, aliases=aliases)
+    return Document(root=root, empty_comments=lists_with_empty_comments(data, text))
 
 
 def _decode(data: bytes) -> str:
