@@ -1,5 +1,6 @@
 """Where to and as whom, as plain data."""
 
+import ipaddress
 import urllib.parse
 from dataclasses import dataclass, field
 
@@ -32,11 +33,22 @@ class Connection:
         parts = urllib.parse.urlsplit(self.host)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"a host starts with https:// and names a machine; got {self.host!r}")
+        if parts.scheme == "http" and not self.is_loopback:
+            raise ValueError(f"a host that is not this machine starts with https://; got {self.host!r}")
         if self.token == "":
             raise ValueError("an empty token is no token; leave it out")
 
     @property
+    def hostname(self) -> str:
+        """Name or address of the host, without scheme and port."""
+        return urllib.parse.urlsplit(self.host).hostname or ""
+
+    @property
     def is_loopback(self) -> bool:
         """Tell whether the host is this machine, to which no proxy leads."""
-        name = urllib.parse.urlsplit(self.host).hostname or ""
-        return name in ("localhost", "::1") or name.startswith("127.")
+        if self.hostname == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.hostname).is_loopback
+        except ValueError:
+            return False  # a name, whatever it begins with

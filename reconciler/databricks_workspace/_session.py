@@ -60,7 +60,6 @@ _LISTS: Final = {
 }
 """Path to the field that holds the list; the platform leaves it out when the list is empty."""
 
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _OAUTH_METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 
@@ -78,7 +77,7 @@ def open_workspace(
         os.environ["NETRC"] = os.devnull
         _refuse_redirects_of_exchanges()
         if connection.is_loopback:
-            _keep_loopback_from_proxies()
+            _keep_from_proxies(connection.hostname)
     call = Call(timeout_s)
     counter = RequestCounter()
     clock = CallClock(call, time.sleep)
@@ -121,11 +120,11 @@ def _refuse_redirects_of_exchanges() -> None:
                 session.max_redirects = 0
 
 
-def _keep_loopback_from_proxies() -> None:
-    """Name the loopback in the variables that requests asks; the sessions of the exchanges are out of our reach."""
+def _keep_from_proxies(hostname: str) -> None:
+    """Name the host in the variables that requests asks; the sessions of the exchanges are out of our reach."""
     for variable in ("no_proxy", "NO_PROXY"):
         named = os.environ.get(variable, "").split(",")
-        os.environ[variable] = ",".join(filter(None, dict.fromkeys((*named, *_LOOPBACK))))
+        os.environ[variable] = ",".join(filter(None, dict.fromkeys((*named, hostname))))
 
 
 class _Anonymous(CredentialsStrategy):
@@ -225,8 +224,9 @@ def _settings_of(connection: Connection, answer: object) -> dict[str, Any]:
     endpoint: object = said.oidc_endpoint  # annotated as text, taken from the answer as it is
     if isinstance(endpoint, str) and (account_id or "{account_id}" not in endpoint):
         root = endpoint.replace("{account_id}", account_id or "").rstrip("/")
-        # A secret is sent to what is named there, so not in the clear.
-        if urlsplit(root).scheme == "https" or (connection.is_loopback and root.startswith(connection.host)):
+        # A secret is sent to what is named there, so not in the clear, unless it is the loopback that we talk to anyway.
+        place = urlsplit(root)
+        if place.scheme == "https" or (connection.is_loopback and place[:2] == urlsplit(connection.host)[:2]):
             settings["discovery_url"] = f"{root}{_OAUTH_METADATA_PATH}"
     audiences = said.token_federation_default_oidc_audiences
     if isinstance(audiences, list) and audiences and isinstance(audiences[0], str):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -398,6 +399,36 @@ class TestTokenExchange:
 
                 assert path in [seen.path for seen in server.seen]
                 assert elsewhere.seen == []
+
+    @pytest.mark.parametrize(
+        "host", ["http://127.0.0.1:1", "http://127.3.2.1:1", "http://localhost:1", "http://[::1]:1"]
+    )
+    def test_keeps_every_loopback_from_proxies(self, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not only the usual names of it."""
+        monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:1")
+        monkeypatch.setenv("NO_PROXY", "elsewhere.example")
+
+        _session._keep_from_proxies(Connection(host=host).hostname)
+
+        assert requests.utils.get_environ_proxies(host) == {}
+        assert "elsewhere.example" in os.environ["NO_PROXY"].split(",")
+
+    @pytest.mark.parametrize(
+        ("host", "endpoint", "used"),
+        [
+            pytest.param("http://127.0.0.1:8080", "http://127.0.0.1:8080/oidc", True, id="same"),
+            pytest.param("http://127.0.0.1:8080", "http://127.0.0.1:80801/oidc", False, id="longer port"),
+            pytest.param("http://127.0.0.1:8080", "http://127.0.0.1:8080.evil.example/oidc", False, id="longer name"),
+            pytest.param("http://127.0.0.1:8080", "http://127.0.0.1:8080@evil.example/oidc", False, id="user"),
+            pytest.param("http://127.0.0.1:8080", "https://accounts.example/oidc", True, id="elsewhere, encrypted"),
+            pytest.param("https://adb-1.2.azuredatabricks.net", "http://127.0.0.1/oidc", False, id="in the clear"),
+        ],
+    )
+    def test_sends_no_secret_in_the_clear_to_another_than_the_host(self, host: str, endpoint: str, used: bool) -> None:  # noqa: FBT001
+        """Loopback may say http of itself, and of nobody whose name merely begins like it."""
+        found = _session._settings_of(Connection(host=host), {"oidc_endpoint": endpoint})
+
+        assert ("discovery_url" in found) is used
 
     def test_goes_through_no_proxy_on_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Neither do the exchanges, which the SDK sends by sessions of its own."""
