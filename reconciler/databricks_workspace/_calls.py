@@ -72,11 +72,18 @@ class Operation:
     """What may be missing."""
 
     rejected_advice: str | None = None
-    """What may be wrong with what was sent; None leaves the general advice."""
+    """What may be wrong with what was sent, or what else can be done."""
+
+    quotable: bool = True
+    """``-v`` shows what the server says. False where that may quote a value which we do not know and so cannot mask."""
 
 
 class CredentialFailure(Exception):
     """The SDK could not make a header that authenticates; why is in its exception, which may quote anything."""
+
+
+class SilentTokenEndpoint(CredentialFailure):
+    """Nobody answered who could have made a credential; nothing is said about the one that was found."""
 
 
 class MalformedAnswer(Exception):

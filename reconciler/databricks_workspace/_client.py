@@ -35,6 +35,11 @@ _END_OF_TIME_MS: Final = 253_402_300_800_000
 _DOUBTED: Final = "the token is wrong or has expired, or the identity has no access to this workspace"
 """The platform answers an unknown token with 403 as well, so a denial of what everybody may do is about the token."""
 
+_READ_ONLY: Final = "a scope backed by a Key Vault cannot be written"
+_KEPT_BACK: Final = (
+    "the platform hands this value to notebooks alone, or cannot get it from the Key Vault behind the scope: "
+    "read it there"
+)
 _PRINCIPALS: Final = "a principal is a user name, the display name of a group, or a service principal's application id"
 
 
@@ -100,7 +105,7 @@ class DatabricksWorkspace:
     def delete_scope(self, scope: ScopeName) -> None:
         """Delete a scope with all that is in it. One that is missing after a lost answer is deleted."""
         self._ensure(
-            _on_scope(f"deleting scope {scope}", scope, "MANAGE"),
+            _on(scope, f"deleting scope {scope}", Permission.MANAGE),
             lambda: self._secrets.delete_scope(scope),
             done=NotFound,
         )
@@ -108,17 +113,23 @@ class DatabricksWorkspace:
     def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
         """Return keys and times of all secrets of the scope."""
         return self._run(
-            _on_scope(f"listing the keys of scope {scope}", scope, "READ"),
+            _on(scope, f"listing the keys of scope {scope}", Permission.READ),
             lambda: tuple(map(_secret_of, self._secrets.list_secrets(scope))),
         )
 
     def get_secret(self, scope: ScopeName, key: KeyName) -> SecretValue:
         """Return the value of one secret."""
         return self._run(
-            _on_key(f"reading {scope}/{key}", scope, "READ"),
+            _on(
+                scope,
+                f"reading {scope}/{key}",
+                Permission.READ,
+                missing=_no_key(scope),
+                rejected=_KEPT_BACK,
+                # A server may quote the value that it holds, which we do not know and so could not mask.
+                quotable=False,
+            ),
             lambda: self._read(scope, key),
-            # A server may quote the value that it holds, which we do not know and so could not mask.
-            quotable=False,
         )
 
     def _read(self, scope: ScopeName, key: KeyName) -> SecretValue:
@@ -140,7 +151,13 @@ class DatabricksWorkspace:
         back by ``secrets/get`` and by DBUtils is the same.
         """
         self._run(
-            _on_key(f"putting {scope}/{key}", scope, "WRITE"),
+            _on(
+                scope,
+                f"putting {scope}/{key}",
+                Permission.WRITE,
+                missing=_no_key(scope),
+                rejected=_READ_ONLY,
+            ),
             lambda: self._secrets.put_secret(scope, key, bytes_value=base64.b64encode(value.reveal()).decode("ascii")),
             value=value,
         )
@@ -148,7 +165,13 @@ class DatabricksWorkspace:
     def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
         """Delete one secret. One that is missing after a lost answer is deleted."""
         self._ensure(
-            _on_key(f"deleting {scope}/{key}", scope, "WRITE"),
+            _on(
+                scope,
+                f"deleting {scope}/{key}",
+                Permission.WRITE,
+                missing=_no_key(scope),
+                rejected=_READ_ONLY,
+            ),
             lambda: self._secrets.delete_secret(scope, key),
             done=NotFound,
         )
@@ -156,18 +179,19 @@ class DatabricksWorkspace:
     def list_acls(self, scope: ScopeName) -> tuple[Acl, ...]:
         """Return all grants on the scope."""
         return self._run(
-            _on_scope(f"listing the grants on scope {scope}", scope, "MANAGE"),
+            _on(scope, f"listing the grants on scope {scope}", Permission.MANAGE),
             lambda: tuple(map(_acl_of, self._secrets.list_acls(scope))),
         )
 
     def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
         """Create or overwrite one grant."""
         self._run(
-            Operation(
-                what=f"granting {permission.name} on scope {scope} to {principal}",
-                denied_advice=f"the identity needs MANAGE on scope {scope}",
-                missing_advice=f"the scope or the principal does not exist; {_PRINCIPALS}",
-                rejected_advice=f"check that the principal exists; {_PRINCIPALS}",
+            _on(
+                scope,
+                f"granting {permission.name} on scope {scope} to {principal}",
+                Permission.MANAGE,
+                missing=f"the scope or the principal does not exist; {_PRINCIPALS}",
+                rejected=f"check that the principal exists; {_PRINCIPALS}",
             ),
             lambda: self._secrets.put_acl(scope, principal, _permission_of(permission)),
         )
@@ -175,10 +199,11 @@ class DatabricksWorkspace:
     def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
         """Delete one grant. One that is missing after a lost answer is deleted."""
         self._ensure(
-            Operation(
-                what=f"taking the grant on scope {scope} from {principal}",
-                denied_advice=f"the identity needs MANAGE on scope {scope}",
-                missing_advice="the scope or the grant does not exist",
+            _on(
+                scope,
+                f"taking the grant on scope {scope} from {principal}",
+                Permission.MANAGE,
+                missing="the scope or the grant does not exist",
             ),
             lambda: self._secrets.delete_acl(scope, principal),
             done=NotFound,
@@ -203,21 +228,13 @@ class DatabricksWorkspace:
             if not self._call.lost:
                 raise
 
-    def _run(
-        self,
-        operation: Operation,
-        request: Callable[[], T],
-        *,
-        value: SecretValue | None = None,
-        quotable: bool = True,
-    ) -> T:
+    def _run(self, operation: Operation, request: Callable[[], T], *, value: SecretValue | None = None) -> T:
         """Make one call and translate what goes wrong.
 
         Args:
             operation: What is done, in words.
             request: Calls the SDK and takes its answer apart, listings included: a late error must not slip past.
             value: What is sent, to be masked in what the server says.
-            quotable: The server's words may be shown at all.
         """
         if self._closed.is_set():
             raise Unreachable(f"{operation.what}: the connection to {self._host} is closed")
@@ -226,7 +243,7 @@ class DatabricksWorkspace:
             return request()
         except Exception as error:  # noqa: BLE001  # the table decides; nothing of the SDK gets past
             failure = self._explain(operation, error)
-        if quotable:
+        if operation.quotable:
             self._tell_detail(operation, value)
         # Outside of the `except`: an exception raised within it would carry the SDK's, with request and answer in it.
         raise failure
@@ -257,20 +274,27 @@ def _words_of(body: bytes) -> str:
     return f"{said.get('error_code', '')} {said['message']}".strip()
 
 
-def _on_scope(what: str, scope: ScopeName, needed: str) -> Operation:
+def _on(  # called with names
+    scope: ScopeName,
+    what: str,
+    needed: Permission,
+    *,
+    missing: str | None = None,
+    rejected: str | None = None,
+    quotable: bool = True,
+) -> Operation:
+    """Return an operation within a scope; ``missing`` and ``rejected`` are advice where the usual one does not fit."""
     return Operation(
         what=what,
-        denied_advice=f"the identity needs {needed} on scope {scope}",
-        missing_advice=f"scope {scope} does not exist, or the identity may not see it",
+        denied_advice=f"the identity needs {needed.name} on scope {scope}",
+        missing_advice=missing or f"scope {scope} does not exist, or the identity may not see it",
+        rejected_advice=rejected,
+        quotable=quotable,
     )
 
 
-def _on_key(what: str, scope: ScopeName, needed: str) -> Operation:
-    return Operation(
-        what=what,
-        denied_advice=f"the identity needs {needed} on scope {scope}",
-        missing_advice=f"scope {scope} or the key does not exist",
-    )
+def _no_key(scope: ScopeName) -> str:
+    return f"scope {scope} or the key does not exist"
 
 
 def _identity_of(answer: object) -> Identity:

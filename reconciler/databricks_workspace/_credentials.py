@@ -7,9 +7,10 @@ The strategies are the SDK's own; which of them are tried is decided here. Its d
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import requests
 from databricks.sdk import credentials_provider as sdk
 
-from reconciler.databricks_workspace._calls import CredentialFailure, TookTooLong, within
+from reconciler.databricks_workspace._calls import CredentialFailure, SilentTokenEndpoint, TookTooLong, within
 
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ _IF_NAMED: Final = (sdk.azure_cli, sdk.external_browser, sdk.databricks_cli)
 """They start a program or a browser, so the user's own profile or environment must name them; targets.yaml cannot."""
 
 
+_NO_ANSWER: Final = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_MOST_LAYERS: Final = 10
+"""Exceptions around one another that are looked at: the SDK has three."""
+
+
 class BoundedCredentials(sdk.CredentialsStrategy):
     """The strategy given to the SDK's configuration. All that fails in it fails as CredentialFailure."""
 
@@ -52,20 +58,24 @@ class BoundedCredentials(sdk.CredentialsStrategy):
         """Return a function that makes the headers of one request.
 
         Raises:
+            SilentTokenEndpoint: None of the strategies came to an end, and one of them because nobody answered.
             CredentialFailure: None of the strategies has what it needs.
         """
+        failure: type[CredentialFailure] = CredentialFailure
         for strategy in (*_TRIED, *(_IF_NAMED if cfg.auth_type else ())):
             name = strategy.auth_type()
             if cfg.auth_type and cfg.auth_type != name:
                 continue
             try:
                 headers = strategy(cfg)
-            except Exception:  # noqa: BLE001  # its text may quote what a server said, or a file
+            except Exception as error:  # noqa: BLE001  # its text may quote what a server said, or a file
                 headers = None
+                if _is_about_transport(error):
+                    failure = SilentTokenEndpoint
             if headers:
                 self._name = name
                 return headers if name == "pat" else self._bounded(headers)
-        raise CredentialFailure
+        raise failure
 
     def _bounded(self, headers: Headers) -> Headers:
         """Return ``headers`` with a limit: the SDK exchanges tokens without a timeout."""
@@ -75,7 +85,20 @@ class BoundedCredentials(sdk.CredentialsStrategy):
                 return within(self._timeout_s, headers)
             except TookTooLong:
                 raise
-            except Exception:  # noqa: BLE001  # as above
-                raise CredentialFailure from None
+            except Exception as error:  # noqa: BLE001  # as above
+                failure = SilentTokenEndpoint if _is_about_transport(error) else CredentialFailure
+            # Outside of the `except`, so that nothing chains to it.
+            raise failure
 
         return make
+
+
+def _is_about_transport(error: BaseException | None) -> bool:
+    """Tell whether an exchange failed for want of an answer; the SDK puts exceptions of its own around that."""
+    for _ in range(_MOST_LAYERS):
+        if isinstance(error, _NO_ANSWER):
+            return True
+        if error is None:
+            break
+        error = error.__cause__ or error.__context__
+    return False

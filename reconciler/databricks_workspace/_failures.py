@@ -18,7 +18,14 @@ from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.errors.private_link import PrivateLinkValidationError
 
 from reconciler import errors
-from reconciler.databricks_workspace._calls import Call, CredentialFailure, MalformedAnswer, Operation, TookTooLong
+from reconciler.databricks_workspace._calls import (
+    Call,
+    CredentialFailure,
+    MalformedAnswer,
+    Operation,
+    SilentTokenEndpoint,
+    TookTooLong,
+)
 from reconciler.databricks_workspace._transport import (
     AnswerTooLarge,
     EmptyAnswer,
@@ -84,8 +91,13 @@ OF_CLASS: Final[Mapping[type[DatabricksError], Kind]] = {
 
 _OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]] = (
     ((TookTooLong,), errors.Unreachable, "no answer within the time allowed"),
+    ((SilentTokenEndpoint,), errors.Unreachable, "the token endpoint did not answer"),
     ((CredentialFailure,), errors.Unauthenticated, "no usable credential was found"),
-    ((Redirected,), errors.UnexpectedAnswer, "the answer{status} is a redirect, which is never followed"),
+    (
+        (Redirected, requests.TooManyRedirects),
+        errors.UnexpectedAnswer,
+        "the answer{status} is a redirect, which is never followed",
+    ),
     ((AnswerTooLarge,), errors.UnexpectedAnswer, "the answer{status} is larger than any that the API documents"),
     ((EmptyAnswer,), errors.UnexpectedAnswer, "the answer{status} is empty"),
     (
@@ -105,8 +117,25 @@ _OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]
         "the connection broke",
     ),
     (
-        # Of requests for what is no JSON, of the SDK for JSON of another shape.
-        (requests.RequestException, ValueError, TypeError, AttributeError, LookupError),
+        # The host has been looked at before; a proxy of the environment, or of a kind that needs another package, not.
+        (
+            requests.URLRequired,
+            requests.exceptions.MissingSchema,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.InvalidURL,
+        ),
+        errors.Unreachable,
+        "the address of the host or of its proxy cannot be used",
+    ),
+    (
+        (requests.exceptions.InvalidJSONError, requests.exceptions.ContentDecodingError),
+        errors.UnexpectedAnswer,
+        "the answer{status} is not the JSON that the API documents",
+    ),
+    ((requests.RequestException,), errors.UnexpectedAnswer, "the request failed in a way that is not known here"),
+    (
+        # Of the SDK, for JSON of another shape.
+        (ValueError, TypeError, AttributeError, LookupError),
         errors.UnexpectedAnswer,
         "the answer{status} is not the JSON that the API documents",
     ),
@@ -126,12 +155,12 @@ _ADVICE: Final[Mapping[Kind, str]] = {
     errors.LimitExceeded: (
         "a scope holds 1,000 secrets of up to 128 KB each, a workspace 1,000 scopes unless support raised it"
     ),
-    errors.InvalidRequest: "-v shows what the platform said; a scope backed by a Key Vault cannot be written",
     errors.Throttled: "use a lower --concurrency or a longer --timeout",
-    errors.UnexpectedAnswer: (
-        "check that the host is that of a workspace and that no proxy answers for it; -v shows more"
-    ),
+    errors.UnexpectedAnswer: "check that the host is that of a workspace and that no proxy answers for it",
 }
+
+_ANSWERED: Final = frozenset({errors.InvalidRequest, errors.UnexpectedAnswer})
+"""Errors about which the server's own words may say more."""
 
 _TRUSTED_WITH_PAGE: Final = frozenset({requests.codes.unauthorized, requests.codes.too_many_requests})
 """Statuses that mean the same whatever the body is."""
@@ -145,8 +174,10 @@ def failure_of(operation: Operation, error: BaseException, call: Call) -> errors
         advice = operation.denied_advice
     elif kind is errors.NotFound:
         advice = operation.missing_advice
-    elif kind is errors.InvalidRequest and operation.rejected_advice is not None:
+    elif kind is errors.InvalidRequest:
         advice = operation.rejected_advice
+    if kind in _ANSWERED and operation.quotable and call.body:
+        advice = "; ".join(filter(None, (advice, "-v shows what the platform said")))
     return kind(f"{operation.what}: {reason}", advice=advice)
 
 

@@ -191,7 +191,7 @@ def _ask_host(
             raise failure
         return {}
 
-    operation = Operation(what=f"connecting to {connection.host}")
+    operation = Operation(what=f"connecting to {connection.host}", quotable=False)
     return _in_time(operation, timeout_s, call, ask)
 
 
@@ -224,7 +224,7 @@ def _settings_of(connection: Connection, answer: object) -> dict[str, Any]:
     endpoint: object = said.oidc_endpoint  # annotated as text, taken from the answer as it is
     if isinstance(endpoint, str) and (account_id or "{account_id}" not in endpoint):
         root = endpoint.replace("{account_id}", account_id or "").rstrip("/")
-        # A secret is sent to what is named there, so not in the clear, unless it is the loopback that we talk to anyway.
+        # A secret is sent to what is named there: not in the clear, unless to the loopback that we talk to anyway.
         place = urlsplit(root)
         if place.scheme == "https" or (connection.is_loopback and place[:2] == urlsplit(connection.host)[:2]):
             settings["discovery_url"] = f"{root}{_OAUTH_METADATA_PATH}"
@@ -264,7 +264,7 @@ def _configure(connection: Connection, found: dict[str, Any], call: Call, clock:
     }
     base = {**_nothing_from_environment(), **found} if embedded else _secrets_from_environment(found)
     settings = {**base, **{name: value for name, value in said.items() if value is not None}}
-    operation = Operation(what=f"authenticating to {connection.host}")
+    operation = Operation(what=f"authenticating to {connection.host}", quotable=False)
     return _in_time(
         operation, timeout_s, call, lambda: _config(settings, BoundedCredentials(timeout_s), clock, timeout_s)
     )

@@ -56,16 +56,63 @@ def test_knows_every_code_of_the_sdk() -> None:
         assert _failures.OF_CODE.get(code, expected) is expected, code
 
 
-@pytest.mark.parametrize("foreign", _subclasses(requests.RequestException).values())
+_NO_JSON: Final = (errors.UnexpectedAnswer, "the answer is not the JSON that the API documents")
+_NO_ADDRESS: Final = (errors.Unreachable, "the address of the host or of its proxy cannot be used")
+_ODD: Final = (errors.UnexpectedAnswer, "the request failed in a way that is not known here")
+
+OF_REQUESTS: Final[dict[type[BaseException], tuple[type[errors.WorkspaceError], str]]] = {
+    requests.exceptions.InvalidJSONError: _NO_JSON,
+    requests.exceptions.JSONDecodeError: _NO_JSON,
+    requests.exceptions.ContentDecodingError: _NO_JSON,
+    requests.exceptions.ConnectionError: (errors.Unreachable, "the connection broke"),
+    requests.exceptions.ChunkedEncodingError: (errors.Unreachable, "the connection broke"),
+    requests.exceptions.ProxyError: (errors.Unreachable, "the proxy does not lead there"),
+    requests.exceptions.SSLError: (errors.Unreachable, "the TLS handshake fails"),
+    requests.exceptions.ConnectTimeout: (errors.Unreachable, "the host does not accept a connection"),
+    requests.exceptions.Timeout: (errors.Unreachable, "the host does not answer"),
+    requests.exceptions.ReadTimeout: (errors.Unreachable, "the host does not answer"),
+    requests.exceptions.URLRequired: _NO_ADDRESS,
+    requests.exceptions.MissingSchema: _NO_ADDRESS,
+    requests.exceptions.InvalidSchema: _NO_ADDRESS,
+    requests.exceptions.InvalidURL: _NO_ADDRESS,
+    requests.exceptions.InvalidProxyURL: _NO_ADDRESS,
+    requests.exceptions.InvalidHeader: (
+        errors.Unauthenticated,
+        "the credential holds characters that a header cannot",
+    ),
+    requests.exceptions.TooManyRedirects: (
+        errors.UnexpectedAnswer,
+        "the answer is a redirect, which is never followed",
+    ),
+    requests.exceptions.HTTPError: _ODD,
+    requests.exceptions.StreamConsumedError: _ODD,
+    requests.exceptions.RetryError: _ODD,
+    requests.exceptions.UnrewindableBodyError: _ODD,
+    _transport.Redirected: (errors.UnexpectedAnswer, "the answer is a redirect, which is never followed"),
+    _transport.AnswerTooLarge: (errors.UnexpectedAnswer, "the answer is larger than any that the API documents"),
+    _transport.EmptyAnswer: (errors.UnexpectedAnswer, "the answer is empty"),
+    _transport.UntrustedHost: (errors.Unreachable, "the certificate of the host is not accepted"),
+}
+"""What becomes of each exception of requests, ours on top of it included."""
+
+
+def test_lists_every_exception_of_requests() -> None:
+    """A new version of requests, or of our transport, has to say here what its new exception means."""
+    assert set(OF_REQUESTS) == set(_subclasses(requests.RequestException).values())
+
+
+@pytest.mark.parametrize("foreign", [pytest.param(foreign, id=foreign.__name__) for foreign in OF_REQUESTS])
 def test_knows_every_exception_of_requests(foreign: type[BaseException]) -> None:
-    """Whatever requests raises is one of ours, and its text is not repeated."""
+    """Whatever requests raises is one of ours, in words that fit it, and its text is not repeated."""
     error = foreign.__new__(foreign)
     error.args = (CANARY,)
 
     failure = _failures.failure_of(OPERATION, error, _calls.Call(1.0))
 
-    assert isinstance(failure, errors.Unreachable | errors.UnexpectedAnswer | errors.Unauthenticated)
-    assert CANARY not in f"{failure} {failure.advice}"
+    kind, words = OF_REQUESTS[foreign]
+    assert type(failure) is kind
+    assert str(failure) == f"putting payments/db-password: {words}"
+    assert CANARY not in (failure.advice or "")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +122,7 @@ def test_knows_every_exception_of_requests(foreign: type[BaseException]) -> None
         pytest.param(_transport.GaveUp(), errors.Unreachable, id="our end of retries"),
         pytest.param(_calls.TookTooLong(), errors.Unreachable, id="our limit"),
         pytest.param(_calls.CredentialFailure(), errors.Unauthenticated, id="no credential"),
+        pytest.param(_calls.SilentTokenEndpoint(), errors.Unreachable, id="no token endpoint"),
         pytest.param(requests.exceptions.InvalidHeader(CANARY), errors.Unauthenticated, id="token with a line break"),
         pytest.param(UnicodeEncodeError("latin-1", CANARY, 0, 1, CANARY), errors.Unauthenticated, id="token of emoji"),
         pytest.param(requests.exceptions.SSLError(CANARY), errors.Unreachable, id="certificate"),
@@ -118,6 +166,10 @@ def _get(workspace: DatabricksWorkspace) -> None:
     workspace.get_secret(SCOPE, KEY)
 
 
+def _delete(workspace: DatabricksWorkspace) -> None:
+    workspace.delete_secret(SCOPE, KEY)
+
+
 def _list(workspace: DatabricksWorkspace) -> None:
     workspace.list_secrets(SCOPE)
 
@@ -128,6 +180,57 @@ def _grant(workspace: DatabricksWorkspace) -> None:
 
 def _who(workspace: DatabricksWorkspace) -> None:
     workspace.whoami()
+
+
+def _asked(act: Callable[[DatabricksWorkspace], None], code: str = "BAD_REQUEST") -> errors.WorkspaceError:
+    """Return what a request fails with that the platform refuses."""
+    with facing(refusal(400, code)) as (workspace, _), pytest.raises(errors.WorkspaceError) as caught:
+        act(workspace)
+    return caught.value
+
+
+def test_advises_what_can_be_done_about_a_value_that_is_kept_back() -> None:
+    """Nothing is written when a value is read, and ``-v`` does not show what may be the value."""
+    failure = _asked(_get)
+
+    assert type(failure) is errors.InvalidRequest
+    assert failure.advice == (
+        "the platform hands this value to notebooks alone, or cannot get it from the Key Vault behind the scope: "
+        "read it there"
+    )
+
+
+@pytest.mark.parametrize("act", [_put, _delete])
+def test_advises_what_can_be_done_about_a_scope_that_is_not_written(
+    act: Callable[[DatabricksWorkspace], None],
+) -> None:
+    """What writes secrets meets the Key Vault."""
+    failure = _asked(act)
+
+    assert failure.advice == "a scope backed by a Key Vault cannot be written; -v shows what the platform said"
+
+
+def test_advises_what_can_be_done_about_a_grant_that_is_refused() -> None:
+    """The likeliest reason first, then how to get the platform's own words."""
+    advice = _asked(_grant).advice or ""
+
+    assert advice.startswith("check that the principal exists; ")
+    assert advice.endswith("; -v shows what the platform said")
+
+
+def test_promises_words_of_the_server_only_where_it_shows_them() -> None:
+    """An answer about a value that was to be read is not shown, so nobody is sent to look for it."""
+    page = Answer(status=404, body=b"<html>")
+    advices = []
+    for act in (_get, _list):
+        with facing(page) as (workspace, _), pytest.raises(errors.UnexpectedAnswer) as caught:
+            act(workspace)
+        advices.append(caught.value.advice)
+
+    assert advices == [
+        "check that the host is that of a workspace and that no proxy answers for it",
+        "check that the host is that of a workspace and that no proxy answers for it; -v shows what the platform said",
+    ]
 
 
 def _traces(text: str) -> list[str]:

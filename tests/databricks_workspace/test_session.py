@@ -364,10 +364,24 @@ class TestTokenExchange:
             assert workspace.request_count().write == 0
 
     @pytest.mark.parametrize(
-        "reaction", [pytest.param(Hang(), id="silence"), pytest.param(Answer(status=400), id="no")]
+        ("reaction", "kind", "words"),
+        [
+            pytest.param(Hang(), errors.Unreachable, "no answer within the time allowed", id="silence"),
+            pytest.param(Reset(), errors.Unreachable, "the token endpoint did not answer", id="reset"),
+            pytest.param(
+                Answer(body={"access_token": "x"}, cut=True),
+                errors.Unreachable,
+                "the token endpoint did not answer",
+                id="broken off",
+            ),
+            pytest.param(Answer(status=400), errors.Unauthenticated, "no usable credential was found", id="no"),
+            pytest.param(Answer(body=b"<html>"), errors.Unauthenticated, "no usable credential was found", id="page"),
+        ],
     )
-    def test_does_not_wait_for_it_for_ever(self, reaction: Reaction, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The SDK sends exchanges without any timeout."""
+    def test_does_not_wait_for_it_for_ever(
+        self, reaction: Reaction, kind: type[errors.WorkspaceError], words: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The SDK sends exchanges without any timeout; a host that is not there is no wrong credential."""
         monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
 
         def react(seen: Seen) -> Reaction:
@@ -375,10 +389,23 @@ class TestTokenExchange:
 
         with HostileServer(react) as server:
             began = time.monotonic()
-            with pytest.raises((errors.Unreachable, errors.Unauthenticated)):
+            with pytest.raises(errors.WorkspaceError, match=words) as caught:
                 _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=0.5)
 
+            assert type(caught.value) is kind
             assert time.monotonic() - began < 3.0
+
+    def test_says_so_where_its_endpoints_cannot_be_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Likewise one step before, when a strategy looks for the endpoint."""
+        monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
+
+        def react(seen: Seen) -> Reaction:
+            return Reset() if "oauth-authorization-server" in seen.path else self._react(seen)
+
+        with HostileServer(react) as server, pytest.raises(errors.WorkspaceError) as caught:
+            _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=0.5)
+
+        assert type(caught.value) is errors.Unreachable
 
     @pytest.mark.parametrize("path", ["/oidc/.well-known/oauth-authorization-server", "/oidc/token"])
     @pytest.mark.parametrize("status", [302, 307])
