@@ -18,6 +18,7 @@ _ARMOR_END: Final = "-----END AGE ENCRYPTED FILE-----"
 MAX_ARMOR_LENGTH: Final = 1024 * 1024
 """Longest armored file that is read, in characters. A wrapped key takes 400, with a post-quantum recipient 2,200."""
 
+_BLANKS: Final = " \t\n\v\f\r"
 _MAX_BLANK: Final = 1024
 """White space allowed before and behind the armor, as age has it."""
 
@@ -70,7 +71,7 @@ def trim_armor(text: str) -> str | None:
         return None
     if (before and not before.endswith("\n")) or (behind and not behind.startswith(("\n", "\r\n"))):
         return None
-    if before.strip() or behind.strip() or max(len(before), len(behind)) > _MAX_BLANK:
+    if before.strip(_BLANKS) or behind.strip(_BLANKS) or max(len(before), len(behind)) > _MAX_BLANK:
         return None
     return f"{begin}{body}{end}\n"
 

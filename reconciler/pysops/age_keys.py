@@ -1,5 +1,6 @@
 """Age identities, and how they open a wrapped key: by pyrage where it knows the kind, by ours where it does not."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 X25519: Final = "AGE-SECRET-KEY-1"
 PLUGIN: Final = "AGE-PLUGIN-"
+
+_PLUGIN_PREFIX: Final = re.compile(r"AGE-PLUGIN-[A-Z0-9+._-]+-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ def _parse_x25519(text: str) -> X25519Key | None:
 
 def _is_plugin_key(text: str) -> bool:
     decoded = bech32.decode(text)
-    return decoded is not None and decoded[0].startswith(PLUGIN) and len(decoded[0]) > len(PLUGIN)
+    return decoded is not None and _PLUGIN_PREFIX.fullmatch(decoded[0]) is not None
 
 
 class Keyring:

@@ -82,7 +82,8 @@ def keys_of_text(data: bytes, source: str, *, words: bool = False) -> KeysFound:
             try:
                 key = parse_age_key(word)
             except HybridUnsupported:
-                unused[f"{source} holds a post-quantum key, for which the installed cryptography has no ML-KEM"] = None
+                what = "a post-quantum key, which needs a cryptography with ML-KEM, such as the wheels from 48 on"
+                unused[f"{source} holds {what}"] = None
                 continue
             if isinstance(key, PluginKey):
                 unused[f"{source} holds a key of a plugin, which only the sops program starts"] = None

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from pyrage import ssh
 
-_PEM: Final = re.compile(
-    rb"(?:^|\n)-----BEGIN ([A-Z0-9 ]+)-----[ \t\r]*\n(.*?)\n?-----END \1-----[ \t\r]*(?:\n|$)", re.DOTALL
-)
+MAX_SSH_KEY_BYTES: Final = 64 * 1024
+"""Largest SSH key that is read; one of 8,192 bits takes 7 KB."""
+
+_BEGIN: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_ENCRYPTED_PEM: Final = b"Proc-Type: 4,ENCRYPTED"
+_OPENSSH: Final = b"OPENSSH PRIVATE KEY"
 _OPENSSH_MAGIC: Final = b"openssh-key-v1\0"
 _MAX_RSA_BITS: Final = 8192
 """Of the Go library, which refuses to compute with larger ones."""
@@ -96,22 +100,38 @@ def parse_ssh_key(data: bytes) -> SshKey | None:
     Raises:
         PassphraseNeeded: it is protected.
     """
-    match = _PEM.search(data)
-    if match is None:
+    if len(data) > MAX_SSH_KEY_BYTES:
         return None
-    kind, body = match.groups()
-    if b"Proc-Type: 4,ENCRYPTED" in body or (kind == b"OPENSSH PRIVATE KEY" and _is_encrypted(body)):
-        raise PassphraseNeeded
-    return _load(kind, match[0].strip() + b"\n")
+    for kind, lines in _pem_blocks(data):
+        headers = next((number for number, line in enumerate(lines) if b":" not in line), len(lines))
+        try:
+            decoded = binascii.a2b_base64(b"".join(b"".join(lines[headers:]).split()), strict_mode=True)
+        except binascii.Error:
+            continue  # as Go does, on to the next block
+        if _ENCRYPTED_PEM in lines[:headers] or (kind == _OPENSSH and _names_a_cipher(decoded)):
+            raise PassphraseNeeded
+        return _load(kind, b"-----BEGIN %b-----\n%b-----END %b-----\n" % (kind, base64.encodebytes(decoded), kind))
+    return None
 
 
-def _is_encrypted(body: bytes) -> bool:
-    """Tell whether a key in the form of OpenSSH names a cipher; see PROTOCOL.key of OpenSSH."""
-    try:
-        data = binascii.a2b_base64(body)
-    except binascii.Error:
-        return False
-    return data.startswith(_OPENSSH_MAGIC) and not data.startswith(_OPENSSH_MAGIC + b"\0\0\0\x04none")
+def _pem_blocks(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Find the PEM blocks of a text: their names, and the lines within."""
+    kind: bytes | None = None
+    lines: list[bytes] = []
+    for line in (line.rstrip(b" \t\r") for line in data.split(b"\n")):
+        begin = _BEGIN.fullmatch(line)
+        if begin is not None:
+            kind, lines = begin[1], []
+        elif kind is not None and line == b"-----END %b-----" % kind:
+            yield kind, lines
+            kind = None
+        else:
+            lines.append(line)
+
+
+def _names_a_cipher(decoded: bytes) -> bool:
+    """Tell whether a key in the form of OpenSSH is encrypted; see PROTOCOL.key of OpenSSH."""
+    return decoded.startswith(_OPENSSH_MAGIC) and not decoded.startswith(_OPENSSH_MAGIC + b"\0\0\0\x04none")
 
 
 def _load(kind: bytes, pem: bytes) -> SshKey | None:
@@ -122,7 +142,7 @@ def _load(kind: bytes, pem: bytes) -> SshKey | None:
 
     # Checking the primes of an RSA key takes seconds. Whose key it is gains nothing by handing us a broken one.
     try:
-        if kind == b"OPENSSH PRIVATE KEY":
+        if kind == _OPENSSH:
             key: object = load_ssh_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
         elif kind in {b"RSA PRIVATE KEY", b"PRIVATE KEY"}:
             key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)

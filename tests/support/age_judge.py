@@ -1,10 +1,13 @@
 """Whether keys at hand open a file: asked of the real sops, and of us, with the same home and the same environment."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from reconciler.pysops import Identities, metadata
 from tests.support.sops_tool import SopsTool
@@ -47,7 +50,26 @@ class AgeJudge:
         return self.identities(environ).open_group(metadata(file).key_groups[0]) is not None
 
     def opens(self, file: bytes, environ: Mapping[str, str]) -> bool:
-        """Tell whether both open it; they have to agree."""
+        """Tell whether both open it; they have to agree, unless the binary is too old to know such a source."""
         ours = self.we_open(file, environ)
-        assert self.sops_opens(file, environ) is ours
+        if not (ours and _is_too_new(environ) and _version(self.sops.binary) < _NEWEST):
+            assert self.sops_opens(file, environ) is ours
         return ours
+
+
+_NEWEST: Final = (3, 13)
+"""First version of sops that reads everything."""
+
+
+def _is_too_new(environ: Mapping[str, str]) -> bool:
+    """Tell whether older versions make nothing of something: CHANGELOG of sops, 3.12.0 and 3.13.0."""
+    return "SOPS_AGE_SSH_PRIVATE_KEY_CMD" in environ or len(environ.get("SOPS_AGE_KEY", "").split()) > 1
+
+
+@cache
+def _version(binary: Path) -> tuple[int, int]:
+    command = (binary, "--disable-version-check", "--version")
+    done = subprocess.run(command, capture_output=True, check=True, env={"PATH": ""}, timeout=60)
+    match = re.match(rb"sops (\d+)\.(\d+)", done.stdout)
+    assert match is not None
+    return int(match[1]), int(match[2])

@@ -1,0 +1,214 @@
+"""SSH keys as age identities, in every form that sops takes; the binary is the judge."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.pysops import Identities, Mark, Recipient, WrappedKey, metadata
+from reconciler.pysops.ssh_keys import MAX_SSH_KEY_BYTES, PassphraseNeeded, parse_ssh_key
+from tests.support.age_judge import AgeJudge
+from tests.support.age_keys import AgeKey, SshForm
+from tests.support.age_writer import armor, dearmor, with_enc
+from tests.support.sops_tool import SopsTool
+
+
+RSA: Final = AgeKey.ssh_rsa("pkcs1")
+ED25519: Final = AgeKey.ssh_ed25519()
+
+PROTECTED: Final = """\
+-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABBKJnkoRX
+JTvhXk95SzgTv0AAAAEAAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIHlSprIWLFgIZIUv
+UVBm7l5FMtu1NdbNo+8eKBXJCKPXAAAAkCMmmYc1bpCgY08axKY+Q59eHuYVONxPkaJWBB
+6m4SI6RtEhjO0DrTTVtQuYfboOlKJPZMtUgYIjINVlAS8bhHey7j3RelVIc3DN1htMP4X4
+iH03vW1v2t1uP1EUAowyoRrznx403HmzFaHjL06rgzYKagPbgMRXblr40gP3pavzbbg2FM
+t4Y35p5liSpDgmSA==
+-----END OPENSSH PRIVATE KEY-----
+"""
+"""Made by ``ssh-keygen -t ed25519 -N pw``: `cryptography` writes none without another package."""
+
+PROTECTED_RECIPIENT: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHlSprIWLFgIZIUvUVBm7l5FMtu1NdbNo+8eKBXJCKPX"
+
+
+@pytest.fixture(scope="module")
+def files(sops: SopsTool) -> dict[str, bytes]:
+    """Encrypt a file to each key of this module."""
+    return {key.recipient: sops.encrypt(b"a: canary\n", [key.recipient]) for key in (RSA, ED25519)}
+
+
+@pytest.fixture
+def judge(sops: SopsTool, tmp_path: Path) -> AgeJudge:
+    """Provide a user with an empty home."""
+    return AgeJudge(sops=sops, home=tmp_path)
+
+
+def opens(judge: AgeJudge, file: bytes, text: str) -> bool:
+    """Tell whether both open a file with the text of an SSH key."""
+    path = judge.write("key", text)
+    return judge.opens(file, {"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(path)})
+
+
+@pytest.mark.parametrize("form", ["openssh", "pkcs1", "pkcs8"])
+def test_rsa_keys_are_read_in_every_form(judge: AgeJudge, sops: SopsTool, form: SshForm) -> None:
+    """As OpenSSH and OpenSSL write them."""
+    key = AgeKey.ssh_rsa(form)
+    assert opens(judge, sops.encrypt(b"a: 1\n", [key.recipient]), key.identity)
+
+
+@pytest.mark.parametrize("form", ["openssh", "pkcs8"])
+def test_ed25519_keys_are_read_in_every_form(judge: AgeJudge, sops: SopsTool, form: SshForm) -> None:
+    """As OpenSSH and OpenSSL write them."""
+    key = AgeKey.ssh_ed25519(form)
+    assert opens(judge, sops.encrypt(b"a: 1\n", [key.recipient]), key.identity)
+
+
+def test_long_rsa_keys_open_too(judge: AgeJudge, sops: SopsTool) -> None:
+    """More than 4,096 bits, where the Rust implementation of age gives up."""
+    key = AgeKey.ssh_rsa(bits=4608)
+    assert opens(judge, sops.encrypt(b"a: 1\n", [key.recipient]), key.identity)
+
+
+def test_a_comment_of_a_recipient_does_not_matter(sops: SopsTool, tmp_path: Path) -> None:
+    """The recipient in the file is the line of the public key file, with whose key it is behind it."""
+    file = sops.encrypt(b"a: 1\n", [f"{ED25519.recipient} somebody's laptop"])
+    (wrapped,) = metadata(file).wrapped_keys
+    assert wrapped.recipient.name.endswith(" laptop")
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519").write_text(ED25519.identity)
+    found = Identities.from_environment({}, tmp_path)
+    assert found.open_group((wrapped,)) is not None
+    assert found.recipients == (ED25519.recipient,)
+
+
+@pytest.mark.parametrize("key", [RSA, ED25519], ids=["rsa", "ed25519"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("{key}", True, id="as it is"),
+        pytest.param("{crlf}", True, id="CRLF"),
+        pytest.param("{stripped}", True, id="no line end"),
+        pytest.param("hello\n{key}", True, id="text before"),
+        pytest.param("{key}hello\n", True, id="text behind"),
+        pytest.param("{stripped} \t\n", True, id="blanks behind"),
+        pytest.param("{key}{other}", True, id="another key behind"),
+        pytest.param("-----BEGIN X-----\n!\n-----END X-----\n{key}", True, id="garbled block before"),
+        pytest.param("{headers}", True, id="headers"),
+        pytest.param("{one_line}", True, id="one line"),
+        pytest.param("hello {key}", False, id="text on the first line"),
+        pytest.param("{stripped} x\n", False, id="text on the last line"),
+        pytest.param("{other}{key}", False, id="another key before"),
+        pytest.param("{half}", False, id="cut off"),
+        pytest.param("{encoded}", False, id="encoded part alone"),
+        pytest.param("", False, id="empty"),
+        pytest.param("\ufeff{key}", False, id="byte order mark"),
+        pytest.param("-----BEGIN EC PRIVATE KEY-----\n{encoded}\n-----END EC PRIVATE KEY-----\n", False, id="misnamed"),
+    ],
+)
+def test_key_files_are_read_as_sops_reads_them(
+    judge: AgeJudge, files: dict[str, bytes], key: AgeKey, text: str, *, expected: bool
+) -> None:
+    """The first block that is one counts, whatever stands around it."""
+    begin, *encoded, end = key.identity.strip().splitlines()
+    text = text.format(
+        key=key.identity,
+        crlf=key.identity.replace("\n", "\r\n"),
+        stripped=key.identity.strip(),
+        other=AgeKey.ssh_ed25519().identity,
+        half="\n".join((begin, *encoded[: len(encoded) // 2], end)),
+        encoded="\n".join(encoded),
+        headers="\n".join((begin, "Comment: mine", "", *encoded, end)),
+        one_line="\n".join((begin, "".join(encoded), end)),
+    )
+    assert opens(judge, files[key.recipient], text) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(PROTECTED, id="openssh"),
+        pytest.param(
+            load_pem_private_key(RSA.identity.encode(), None)
+            .private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"pw"))
+            .decode(),
+            id="pkcs1",
+        ),
+    ],
+)
+def test_a_passphrase_is_not_asked_for(tmp_path: Path, text: str) -> None:
+    """The problem says so, and that the sops program would ask; it does not for a key that a program prints."""
+    with pytest.raises(PassphraseNeeded):
+        parse_ssh_key(text.encode())
+    (tmp_path / "key").write_text(text)
+    found = Identities.from_environment({"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(tmp_path / "key")}, tmp_path)
+    (problem,) = found.problems
+    assert problem.what.endswith("is an SSH key with a passphrase, which is not asked for here")
+    assert found.needs_sops
+
+    printed = Identities.from_environment({"SOPS_AGE_SSH_PRIVATE_KEY_CMD": "a"}, tmp_path, run=lambda *_: text.encode())
+    wrapped = WrappedKey(
+        recipient=Recipient(kind="age", name=PROTECTED_RECIPIENT), enc="x", mark=Mark(line=1, column=1)
+    )
+    assert printed.open_group((wrapped,)) is None
+    (problem,) = printed.problems
+    assert problem.what.startswith("what SOPS_AGE_SSH_PRIVATE_KEY_CMD prints is an SSH key with a passphrase")
+    assert not printed.needs_sops
+
+
+def test_a_protected_key_does_not_stop_another(judge: AgeJudge, files: dict[str, bytes]) -> None:
+    """Most people have one in ~/.ssh."""
+    judge.write(".ssh/id_ed25519", PROTECTED)
+    judge.write(".ssh/id_rsa", RSA.identity)
+    assert judge.opens(files[RSA.recipient], {})
+    assert not judge.opens(files[ED25519.recipient], {})
+
+
+def test_keys_of_other_kinds_are_a_problem(judge: AgeJudge, files: dict[str, bytes]) -> None:
+    """ECDSA: age has no recipients of that kind."""
+    key = generate_private_key(SECP256R1())
+    for form in (PrivateFormat.OpenSSH, PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+        text = key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+        assert not opens(judge, files[RSA.recipient], text)
+        (problem,) = judge.identities({"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(judge.home / "key")}).problems
+        assert problem.what.endswith("holds no SSH key that age can use")
+
+
+@given(at=st.integers(0), bit=st.integers(0, 7))
+def test_no_bit_of_a_file_for_an_rsa_key_can_be_flipped(files: dict[str, bytes], at: int, bit: int) -> None:
+    """The file is refused, and nothing is raised."""
+    key = parse_ssh_key(RSA.identity.encode())
+    assert key is not None
+    (wrapped,) = metadata(files[RSA.recipient]).wrapped_keys
+    data = bytearray(dearmor(wrapped.enc))
+    data[at % len(data)] ^= 1 << bit
+    changed = with_enc(files[RSA.recipient], armor(bytes(data)))
+    found = Identities.from_environment(
+        {"SOPS_AGE_SSH_PRIVATE_KEY_CMD": "a"}, Path("/nowhere"), run=lambda *_: RSA.identity.encode()
+    )
+    assert found.open_group(metadata(changed).key_groups[0]) is None
+    assert len(found) == 1
+
+
+@given(st.binary(max_size=300), st.sampled_from(["OPENSSH PRIVATE KEY", "RSA PRIVATE KEY", "PRIVATE KEY"]))
+def test_any_key_file_is_read_without_an_error(data: bytes, kind: str) -> None:
+    """Neither as text nor as what a block encodes."""
+    assert parse_ssh_key(data) is None
+    lines = [line for line in armor(data).splitlines() if not line.startswith("-")]
+    block = "\n".join((f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----", ""))
+    assert parse_ssh_key(block.encode()) is None
+
+
+def test_a_huge_key_file_is_not_searched() -> None:
+    """Thousands of blocks that never end."""
+    assert parse_ssh_key(b"-----BEGIN A-----\n" * (MAX_SSH_KEY_BYTES // 18)) is None
+    assert parse_ssh_key(b"\n" * MAX_SSH_KEY_BYTES + RSA.identity.encode()) is None
