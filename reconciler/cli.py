@@ -21,6 +21,7 @@ from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_PENDING
 
 
 if TYPE_CHECKING:
+    from reconciler.pysops.decryptor import Decryptor
     from reconciler.report import RunReport
     from reconciler.session import Settings
 
@@ -161,6 +162,23 @@ def _reporting(command: F) -> F:
     return command
 
 
+def _decryptor(_ctx: click.Context, _parameter: click.Parameter, value: str) -> "Decryptor":
+    """Return what the word stands for; loaded only here, as ``--help`` needs no more than the words."""
+    from reconciler.pysops.decryptor import Decryptor
+
+    return Decryptor(value)
+
+
+_unlocking = click.option(
+    "--decryptor",
+    type=click.Choice(["auto", "native", "sops"]),
+    callback=_decryptor,
+    default="auto",
+    show_default=True,
+    help="What opens the files: age keys in-process, else the sops program (auto); or only one of them.",
+)
+
+
 _showing = click.option(
     "-o",
     "--output",
@@ -206,6 +224,7 @@ def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @_everything
 @_requesting
+@_unlocking
 @_reporting
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is something to do.")
 @click.pass_obj
@@ -235,6 +254,7 @@ def plan(
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @_everything
 @_requesting
+@_unlocking
 @_reporting
 @click.option("--yes", is_flag=True, help="Do not ask. Without a terminal, and for embedded targets, nothing is asked.")
 @click.pass_obj
