@@ -1,7 +1,8 @@
 """From a parsed file and the identities at hand to its values: data key, values, MAC.
 
-No value leaves before the MAC is verified. Exceptions leave without the frames below `decrypt`, as a crash reporter
-that prints local variables would find values there.
+No value leaves before the MAC is verified. Whatever is raised leaves without the frames below `decrypt`, as a crash
+reporter that prints local variables would find values and the data key there, and without what it was raised from: the
+errors of codecs and parsers hold what they stumbled over.
 
 AES-256-GCM binds every value to the mapping keys above it; the MAC, a SHA-512 over all leaves in file order encrypted
 with the data key, binds them to each other. What that does not prove is listed in docs; see also
@@ -11,6 +12,8 @@ https://getsops.io/docs/#message-authentication-code.
 import hashlib
 import hmac
 from collections.abc import Mapping as ReadOnly
+from functools import cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
@@ -35,7 +38,12 @@ from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+MAX_PATH_BYTES: Final = 64 * 1024
+"""Most that a value is bound to, the keys above it with a colon behind each: all of it is read for every value, so that
+one key of megabytes above a hundred thousand values would take hours."""
+
 _DATA_KEY_BYTES: Final = 32
+"""For AES-256. sops would also take 16 and 24, which it never makes."""
 
 _MAC_ONLY_ENCRYPTED_START: Final = hashlib.sha256(b"sops").digest()
 """``MACOnlyEncryptedInitialization`` of sops.go: such a MAC never equals one over everything."""
@@ -54,23 +62,48 @@ def decrypt(document: Document, identities: Identities) -> dict[str, object]:
 
     Raises:
         MetadataError: the metadata is missing, malformed or asks for what is not supported.
-        DocumentError: a value that must be encrypted is not.
+        DocumentError: a value that must be encrypted is not, or stands below keys that are too long.
         NoIdentity: none of the identities opens the file.
         TamperedValue: a value does not authenticate; carries its place.
         MacMismatch: the values authenticate one by one, but not together.
+        DecryptionError: the data key is none; memory does not suffice; or there is a defect here.
     """
     try:
         return _decrypt(document, identities)
-    except SopsError as error:
-        failure = error.with_traceback(None)
-    raise failure
+    except BaseException as error:  # noqa: BLE001  # an interrupt has frames as well
+        failure = _fit_to_leave(error)
+    try:
+        raise failure
+    finally:
+        del failure  # it holds this frame, which would hold it
+
+
+def _fit_to_leave(error: BaseException) -> BaseException:
+    """Return what may leave for ``error``: ours and interrupts as they are, of anything else the kind and the place.
+
+    A foreign exception is a defect or a lack of memory, and its text may quote a value.
+    """
+    if isinstance(error, MemoryError):
+        return DecryptionError("there is not enough memory to unlock the file")
+    if isinstance(error, SopsError) or not isinstance(error, Exception):
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    place, line = "?", 0
+    step = error.__traceback__
+    while step is not None:
+        place, line = PurePath(step.tb_frame.f_code.co_filename).name, step.tb_lineno
+        step = step.tb_next
+    return DecryptionError(
+        f"an unexpected {type(error).__name__} at {place}:{line} while the file was unlocked",
+        advice="this is a defect of the program: please report it",
+    )
 
 
 def _decrypt(document: Document, identities: Identities) -> dict[str, object]:
     metadata = read_metadata(document)
     selector = selector_of(metadata)
     unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector, document.empty_comments)
-    values = unlocking.mapping(document.root, b"", matched=False)
+    values = unlocking.mapping(document.root, (), matched=False)
     unlocking.verify()
     return values
 
@@ -95,12 +128,22 @@ def open_envelope(cipher: "AESGCM", envelope: Envelope, bound_to: bytes) -> byte
     Returns:
         None when it does not authenticate.
     """
-    from cryptography.exceptions import InvalidTag
-
     try:
         return cipher.decrypt(envelope.iv, envelope.data + envelope.tag, bound_to)
-    except InvalidTag:
+    except _invalid_tag():
         return None
+
+
+@cache
+def _invalid_tag() -> type[Exception]:
+    # Imported when it is needed first, and not for each value.
+    from cryptography.exceptions import InvalidTag
+
+    return InvalidTag
+
+
+KeyPath = tuple[str, ...]
+"""The mapping keys above a node, from the root."""
 
 
 class _Unlocking:
@@ -115,21 +158,20 @@ class _Unlocking:
         self._empty_comments = empty_comments
         self._digest = hashlib.sha512(_MAC_ONLY_ENCRYPTED_START if metadata.mac_only_encrypted else b"")
 
-    def mapping(self, node: Mapping, above: bytes, *, matched: bool) -> dict[str, object]:
-        """Unlock a mapping; ``above`` are the keys above it, each with a colon behind."""
+    def mapping(self, node: Mapping, above: KeyPath, *, matched: bool) -> dict[str, object]:
+        """Unlock a mapping."""
         values: dict[str, object] = {}
         for entry in node.entries:
             name = entry.key.text
             if not above and name == METADATA_KEY:
                 continue
-            below = matched or self._selector.matches(name)
-            value = self._node(entry.value, b"%b%b:" % (above, name.encode()), matched=below)
+            value = self._node(entry.value, (*above, name), matched=matched or self._selector.matches(name))
             if value is COMMENT:
                 raise TamperedValue("a value that says it is a comment", mark=entry.value.mark)
             values[name] = value
         return values
 
-    def _sequence(self, node: Sequence, above: bytes, *, matched: bool) -> list[object]:
+    def _sequence(self, node: Sequence, above: KeyPath, *, matched: bool) -> list[object]:
         if self._empty_comments and self._selector.encrypts(matched=matched):
             comment = self._empty_comments.get(node.mark)
             if comment is not None:
@@ -142,7 +184,7 @@ class _Unlocking:
         values = (self._node(item, above, matched=matched) for item in node.items)
         return [value for value in values if value is not COMMENT]
 
-    def _node(self, node: Node, above: bytes, *, matched: bool) -> object:
+    def _node(self, node: Node, above: KeyPath, *, matched: bool) -> object:
         match node:
             case Scalar():
                 return self._scalar(node, above, encrypted=self._selector.encrypts(matched=matched))
@@ -153,7 +195,7 @@ class _Unlocking:
             case _:
                 assert_never(node)
 
-    def _scalar(self, node: Scalar, above: bytes, *, encrypted: bool) -> object:
+    def _scalar(self, node: Scalar, above: KeyPath, *, encrypted: bool) -> object:
         if node.kind is ScalarKind.NULL:
             return None  # never encrypted, and no part of the MAC
         if encrypted:
@@ -164,7 +206,7 @@ class _Unlocking:
             self._digest.update(mac_bytes(value))
         return value
 
-    def _decrypted(self, node: Scalar, above: bytes) -> object:
+    def _decrypted(self, node: Scalar, above: KeyPath) -> object:
         envelope = parse_envelope(node.text) if node.kind is ScalarKind.STR else None
         if envelope is None:
             raise DocumentError(
@@ -173,7 +215,12 @@ class _Unlocking:
                 expected="ENC[AES256_GCM,…]",
                 advice="set it with sops, or encrypt the file again",
             )
-        plain = open_envelope(self._cipher, envelope, above)
+        bound_to = ":".join((*above, "")).encode()
+        if len(bound_to) > MAX_PATH_BYTES:
+            raise DocumentError(
+                "the keys above a value are too long", mark=node.mark, expected=f"at most {MAX_PATH_BYTES} bytes"
+            )
+        plain = open_envelope(self._cipher, envelope, bound_to)
         if plain is None:
             raise TamperedValue(
                 "a value does not authenticate: it was altered, or stands below other keys than it was encrypted for",

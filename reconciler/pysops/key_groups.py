@@ -5,14 +5,13 @@ PGP could open stay closed, and the others may suffice.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from reconciler.pysops.errors import DecryptionError, NoIdentity
 from reconciler.pysops.identities import Identities
 from reconciler.pysops.shamir import MIN_PARTS, combine
 from reconciler.pysops.sops_metadata import Metadata
-from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind, Recipient
+from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind
 
 
 _QUOTABLE: Final = re.compile(r"age1(?:[a-z0-9]{1,20}1)?[02-9ac-hj-np-z]{50,2500}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+")
@@ -58,11 +57,11 @@ def recover_data_key(metadata: Metadata, identities: Identities) -> bytes:
 
 
 def _no_identity(metadata: Metadata, identities: Identities) -> NoIdentity:
-    named = [str(name) for name in _quotable(metadata.recipients)]
+    whose = _whose(metadata.key_groups[0])
     return NoIdentity(
         "no identity at hand opens the file" if len(identities) else "there is no identity to open the file with",
         mark=metadata.mark,
-        expected=f"the key of {' or '.join(named)}" if named else None,
+        expected=f"the key of {whose}" if whose.startswith(("age1", "ssh-")) else whose,
         advice=_advice(identities),
     )
 
@@ -80,15 +79,11 @@ def _too_few_groups(metadata: Metadata, identities: Identities, closed: list[Key
 
 
 def _whose(group: KeyGroup) -> str:
-    """Return whose keys open a group."""
-    recipients = dict.fromkeys(key.recipient for key in group)
-    quoted = list(_quotable(recipients))
+    """Return whose keys open a group: age recipients by name, others by kind."""
+    recipients = tuple(dict.fromkeys(key.recipient for key in group))
+    quoted = [one.name for one in recipients if one.kind == "age" and _QUOTABLE.fullmatch(one.name)]
     others = [_IN_WORDS[one.kind] for one in recipients if one.name not in quoted]
     return " or ".join(dict.fromkeys((*quoted, *others))) or "a group without keys"
-
-
-def _quotable(recipients: Iterable[Recipient]) -> Iterable[str]:
-    return (one.name for one in recipients if one.kind == "age" and _QUOTABLE.fullmatch(one.name))
 
 
 def _advice(identities: Identities) -> str:

@@ -1,6 +1,6 @@
 """Unlocking: known vectors, tampering, and what sops does with the same bytes."""
 
-import base64
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,6 @@ from reconciler.pysops import (
     DocumentError,
     Identities,
     MacMismatch,
-    MetadataError,
     NoIdentity,
     SopsError,
     TamperedValue,
@@ -23,7 +22,9 @@ from reconciler.pysops import (
     parse_envelope,
     read_metadata,
 )
-from reconciler.pysops.crypt import open_envelope
+from reconciler.pysops.crypt import MAX_PATH_BYTES, open_envelope
+from reconciler.pysops.wrapped_keys import KeyGroup
+from tests.pysops.handmade import DATA_KEY, SEALED_AT, handmade, seal, sops_reads, we_read
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsFailed, SopsTool
 
@@ -72,14 +73,6 @@ def data_key_of(file: bytes, key: AgeKey) -> bytes:
     opened = identities(key).open_group(read_metadata(parse(file)).key_groups[0])
     assert opened is not None
     return opened
-
-
-def seal(data_key: bytes, plain: bytes, bound_to: bytes, kind: str) -> str:
-    """Make an envelope as sops would, of any kind."""
-    iv = bytes(range(32))
-    sealed = AESGCM(data_key).encrypt(iv, plain, bound_to)
-    data, tag, nonce = (base64.b64encode(part).decode() for part in (sealed[:-16], sealed[-16:], iv))
-    return f"ENC[AES256_GCM,data:{data},iv:{nonce},tag:{tag},type:{kind}]"
 
 
 def test_vector_of_sops() -> None:
@@ -259,14 +252,16 @@ def test_a_recipient_that_is_none_is_not_quoted(encrypted: bytes, age_key: AgeKe
     file = encrypted.replace(age_key.recipient.encode(), b"hunter2")
     with pytest.raises(NoIdentity) as caught:
         load(file, identities(AgeKey.generate()))
-    assert caught.value.expected is None
+    assert caught.value.expected == "an age key"
 
 
-def test_other_key_sources_are_named(encrypted: bytes, age_key: AgeKey) -> None:
-    """A file without age recipients says which sources it has."""
-    file = re.sub(rb"    age:\n(?:        .*\n)+", b"    pgp: [{fp: x}]\n", encrypted)
-    with pytest.raises(MetadataError, match="not encrypted to age, only to pgp"):
+def test_a_file_for_others_says_whom_it_asks(encrypted: bytes, age_key: AgeKey) -> None:
+    """A file without age recipients is for none of the keys at hand."""
+    pgp = b"    pgp: [{fp: x, created_at: '2024-01-02T03:04:05Z'}]\n"
+    file = re.sub(rb"    age:\n(?:        .*\n)+", pgp, encrypted)
+    with pytest.raises(NoIdentity, match="no identity at hand opens") as caught:
         load(file, identities(age_key))
+    assert caught.value.expected == "a PGP key"
 
 
 @pytest.mark.parametrize(
@@ -323,3 +318,72 @@ def test_texts_come_back_byte_for_byte(sops: SopsTool, age_key: AgeKey, text: st
     escaped = re.sub(r'[\x00-\x1f\x7f"\\\ufeff]', lambda match: f"\\u{ord(match[0]):04x}", text)
     file = sops.encrypt(f'a: "{escaped}"\n'.encode(), [age_key.recipient])
     assert load(file, identities(age_key)) == {"a": text}
+
+
+def test_long_keys_above_a_value_are_refused_above_a_bound(age_key: AgeKey) -> None:
+    """All that a value is bound to is read for each value; honest files stay far below."""
+    for length, reads in ((MAX_PATH_BYTES - 3, True), (MAX_PATH_BYTES - 2, False)):
+        key = "k" * length
+        value = seal(DATA_KEY, b"x", f"{key}:a:".encode())
+        mac = seal(DATA_KEY, hashlib.sha512(b"x").hexdigest().upper().encode(), SEALED_AT.encode())
+        metadata = handmade(age_key.recipient, {"mac": mac}).partition(b"\n")[2].decode()
+        file = f"? {key}\n: a: {value}\n{metadata}".encode()
+        if reads:
+            assert load(file, identities(age_key)) == {key: {"a": "x"}}
+        else:
+            with pytest.raises(DocumentError, match="keys above a value are too long"):
+                load(file, identities(age_key))
+
+
+@pytest.mark.parametrize("length", [16, 24])
+def test_a_data_key_that_sops_never_makes_is_refused(length: int, sops: SopsTool, age_key: AgeKey) -> None:
+    """Stricter than the binary, which would use AES-128 and AES-192 as well."""
+    file = handmade(age_key.recipient, data_key=bytes(length))
+    assert sops_reads(sops, file, age_key)
+    assert not we_read(file, age_key)
+    with pytest.raises(DecryptionError, match="256 bits"):
+        load(file, identities(age_key))
+
+
+class Faulty(Identities):
+    """Identities that fail in a way that nobody foresaw, and say so in words that quote a secret."""
+
+    failure: BaseException
+
+    def open_group(self, group: KeyGroup) -> bytes | None:
+        """Fail."""
+        assert group
+        raise self.failure
+
+
+def faulty(failure: BaseException) -> Faulty:
+    """Return identities that fail."""
+    made = Faulty.from_text("", "test")
+    made.failure = failure
+    return made
+
+
+@pytest.mark.parametrize(
+    ("failure", "what"),
+    [
+        pytest.param(KeyError("canary"), "an unexpected KeyError at test_crypt.py:", id="defect"),
+        pytest.param(MemoryError("canary"), "there is not enough memory", id="memory"),
+        pytest.param(RecursionError("canary"), "an unexpected RecursionError at ", id="recursion"),
+        pytest.param(UnicodeDecodeError("utf-8", b"canary", 0, 1, "x"), "an unexpected UnicodeDecodeError", id="codec"),
+    ],
+)
+def test_no_foreign_exception_leaves(encrypted: bytes, failure: Exception, what: str) -> None:
+    """Of a defect its kind and its place are told, not its text and not its frames."""
+    with pytest.raises(DecryptionError, match=what) as caught:
+        load(encrypted, faulty(failure))
+    assert "canary" not in str(caught.value)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), SystemExit(3)], ids=["interrupt", "exit"])
+def test_an_interrupt_leaves_as_it_is_without_our_frames(encrypted: bytes, failure: BaseException) -> None:
+    """Whoever pressed a key wants an end, and no values in a crash report."""
+    with pytest.raises(type(failure)) as caught:
+        load(encrypted, faulty(failure))
+    assert caught.value is failure
+    assert [entry.name for entry in caught.traceback][-1] == "decrypt"
