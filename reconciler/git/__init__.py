@@ -51,7 +51,7 @@ def is_tracked(root: Path, path: str) -> bool | None:
 def is_dirty(root: Path) -> tuple[str, ...]:
     """Return the names of what is not as in HEAD: changed, staged or untracked below ``secrets/``, and ``.sops.yaml``.
 
-    The latter in the directory of the run or above it. Sorted, relative to ``root``, escaped. Empty outside a git
+    Of the latter the one that counts, and what was nearer. Sorted, relative to ``root``, escaped. Empty outside a git
     repository. Files that git ignores do not count.
 
     Raises:
@@ -60,6 +60,8 @@ def is_dirty(root: Path) -> tuple[str, ...]:
     where = repository(root)
     if where is None:
         return ()
+    rules = [f"{level.up}{sources.RULES_FILE}" for level in levels(where.prefix)]
+    counts = next((index for index, path in enumerate(rules) if os.path.lexists(root.resolve() / path)), len(rules))
     output = git(
         root,
         "status",
@@ -70,7 +72,7 @@ def is_dirty(root: Path) -> tuple[str, ...]:
         "--no-renames",
         "--",
         FOLDER,
-        *(f"{level.up}{sources.RULES_FILE}" for level in levels(where.prefix)),
+        *rules[: counts + 1],
     )
     # Each record is two letters of state, a space and the path from the top of the repository.
     names = (os.fsdecode(record[3:]) for record in output.split(b"\0") if record)

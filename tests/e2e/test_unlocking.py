@@ -149,7 +149,7 @@ def test_file_for_another_key_stops_its_scope_alone(
     """The message names whose key opens it and where was looked, never a key."""
     other = Workshop(sops=workshop.sops, key=_OTHER_KEY, host_key=workshop.host_key)
     content = other.genuine()
-    repo.write(FILE, content)
+    repo.name("prod/app.yaml", (_OTHER_KEY.recipient,)).write(FILE, content)
     said = _locked(run, workspace_server, env)
     assert f"{FILE}:{place_of(content, 'sops:')}: " in said
     assert f"expected the key of {_OTHER_KEY.recipient}" in said

@@ -111,18 +111,17 @@ class SecretsRepo:
     ) -> Self:
         """Encrypt any YAML text to a file below ``secrets/``."""
         encrypted = self._sops.encrypt(plaintext.encode(), recipients or (self.key.recipient,), encrypted_regex=regex)
-        self._name_in_rules(path, tuple(recipients or ()))
-        return self.write(f"secrets/{path}", encrypted)
+        return self.name(path, tuple(recipients or ())).write(f"secrets/{path}", encrypted)
 
-    def _name_in_rules(self, path: str, recipients: tuple[str, ...]) -> None:
-        """Have ``.sops.yaml`` name who can open a file, unless a test has written one of its own."""
+    def name(self, path: str, recipients: tuple[str, ...]) -> Self:
+        """Have ``.sops.yaml`` name who can open a file below ``secrets/``, unless a test has written one of its own."""
         file = self.root / ".sops.yaml"
         is_ours = file.is_file() and file.read_bytes() == self._rules.encode()
         if self._recipients.get(path, ()) == recipients or not is_ours:
-            return
+            return self
         self._recipients[path] = recipients
         self._rules = self._rules_text()
-        self.write(".sops.yaml", self._rules)
+        return self.write(".sops.yaml", self._rules)
 
     def _rules_text(self) -> str:
         special = [(f"^{re.escape(f'secrets/{path}')}$", names) for path, names in self._recipients.items() if names]
