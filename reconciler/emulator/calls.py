@@ -7,7 +7,7 @@ https://docs.databricks.com/aws/en/security/secrets/; what these leave open is d
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NewType
 
@@ -15,7 +15,7 @@ from reconciler.emulator.fields import Fields
 from reconciler.emulator.identities import Directory, Identity
 from reconciler.emulator.refusals import Code, Refusal, bad_request, denied, invalid, malformed, missing
 from reconciler.emulator.rules import KEY_VAULT_FINE, Rules
-from reconciler.emulator.store import Store, StoredScope
+from reconciler.emulator.store import KeyVault, Store, StoredScope
 from reconciler.model import MAX_VALUE_BYTES, USERS, Permission, Principal, fold, is_key_name, is_scope_name
 from reconciler.workspace import Backend
 
@@ -232,7 +232,7 @@ def _listing(name: str, items: list[dict[str, object]]) -> Answer:
 def _scope_answer(scope: StoredScope) -> dict[str, object]:
     answer: dict[str, object] = {"name": scope.name, "backend_type": scope.backend.value}
     if scope.key_vault is not None:
-        answer["keyvault_metadata"] = dict(scope.key_vault)
+        answer["keyvault_metadata"] = scope.key_vault.fields()
     return answer
 
 
@@ -247,7 +247,7 @@ def _permission(fields: Fields) -> Permission:
     return Permission[text]
 
 
-def _backend(fields: Fields) -> tuple[Backend, Mapping[str, str] | None]:
+def _backend(fields: Fields) -> tuple[Backend, KeyVault | None]:
     """Return where a new scope keeps its values. The reference writes the type in lower case, the SDK in upper."""
     text = (fields.optional_text("scope_backend_type") or Backend.DATABRICKS.value).upper()
     if text not in Backend.__members__:
@@ -258,7 +258,7 @@ def _backend(fields: Fields) -> tuple[Backend, Mapping[str, str] | None]:
             raise bad_request("backend_azure_keyvault may only be given for a scope of type AZURE_KEYVAULT.")
         return backend, None
     metadata = fields.inner("backend_azure_keyvault")
-    return backend, {"resource_id": metadata.text("resource_id"), "dns_name": metadata.text("dns_name")}
+    return backend, KeyVault(resource_id=metadata.text("resource_id"), dns_name=metadata.text("dns_name"))
 
 
 def _refuse_read_only(scope: StoredScope) -> None:

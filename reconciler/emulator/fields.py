@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from reconciler.emulator.refusals import invalid, malformed
 
@@ -17,6 +18,9 @@ class Fields:
     """
 
     values: Mapping[str, object]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
 
     @classmethod
     def of_body(cls, body: bytes) -> "Fields":

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from reconciler.errors import WorkspaceError
 from reconciler.model import KeyName, Permission, Principal, ScopeName, fold
 from reconciler.workspace import Backend, SecretInfo
 
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a transaction waits for that of another process."""
@@ -26,6 +28,10 @@ _RETRY_S: Final = 0.005
 """Pause between attempts where SQLite does not wait by itself."""
 
 _SCHEMA_VERSION: Final = 1
+_APPLICATION_ID: Final = int.from_bytes(b"RcEm")
+"""Marks the file as ours (https://www.sqlite.org/pragma.html#pragma_application_id). The first states have none."""
+
+_TABLES: Final = frozenset({"scopes", "secrets", "acls"})
 
 _SCHEMA: Final = """
 CREATE TABLE scopes (
@@ -70,6 +76,18 @@ def wall_clock_ms() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyVault:
+    """The Azure Key Vault behind a scope, as the API names it."""
+
+    resource_id: str
+    dns_name: str
+
+    def fields(self) -> dict[str, str]:
+        """Return it as the API and the database have it."""
+        return {"resource_id": self.resource_id, "dns_name": self.dns_name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredScope:
     """A scope as it is kept."""
 
@@ -81,8 +99,8 @@ class StoredScope:
 
     backend: Backend
 
-    key_vault: Mapping[str, str] | None
-    """``resource_id`` and ``dns_name`` of a Key-Vault-backed scope."""
+    key_vault: KeyVault | None
+    """Of a Key-Vault-backed scope."""
 
 
 class Store:
@@ -120,7 +138,7 @@ class Store:
         except (OSError, sqlite3.Error) as exc:
             raise _unusable(path) from exc
         try:
-            _prepare(connection, busy_timeout_s)
+            _prepare(connection, path, busy_timeout_s)
         except sqlite3.Error as exc:
             connection.close()
             raise _unusable(path) from exc
@@ -150,10 +168,12 @@ class Store:
         self._connection.execute(begin)
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # Some failures to commit, such as a full disk, have ended the transaction already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def scopes(self) -> tuple[StoredScope, ...]:
         """Return all scopes by name."""
@@ -171,13 +191,11 @@ class Store:
         """Return how many scopes there are."""
         return int(self._connection.execute("SELECT count(*) FROM scopes").fetchone()[0])
 
-    def add_scope(
-        self, name: str, *, backend: Backend, key_vault: Mapping[str, str] | None, manager: Principal
-    ) -> None:
+    def add_scope(self, name: str, *, backend: Backend, key_vault: KeyVault | None, manager: Principal) -> None:
         """Create an empty scope that ``manager`` has MANAGE on."""
         cursor = self._connection.execute(
             "INSERT INTO scopes (folded, name, backend, key_vault) VALUES (?, ?, ?, ?)",
-            (fold(name), name, backend.value, None if key_vault is None else json.dumps(key_vault)),
+            (fold(name), name, backend.value, None if key_vault is None else json.dumps(key_vault.fields())),
         )
         self._connection.execute(_UPSERT_GRANT, (cursor.lastrowid, fold(manager), manager, int(Permission.MANAGE)))
 
@@ -243,8 +261,12 @@ def _scope(row: int, name: str, backend: str, key_vault: str | None) -> StoredSc
         row=row,
         name=ScopeName(name),
         backend=Backend(backend),
-        key_vault=None if key_vault is None else json.loads(key_vault),
+        key_vault=None if key_vault is None else _key_vault(json.loads(key_vault)),
     )
+
+
+def _key_vault(fields: Mapping[str, str]) -> KeyVault:
+    return KeyVault(resource_id=fields["resource_id"], dns_name=fields["dns_name"])
 
 
 def _create_private(path: Path) -> None:
@@ -257,19 +279,28 @@ def _create_private(path: Path) -> None:
         os.close(handle)
 
 
-def _prepare(connection: sqlite3.Connection, patience_s: float) -> None:
-    """Set the connection up and create the tables, also when another process does the same right now."""
-    _use_write_ahead_log(connection, patience_s)
+def _prepare(connection: sqlite3.Connection, path: Path | None, patience_s: float) -> None:
+    """Set the connection up and create the tables, also when another process does the same right now.
+
+    Raises:
+        WorkspaceError: The file is a database of something else, and has been left as it was; or a newer version of
+            ours has written it.
+    """
+    # Before anything is written, the kind of journal included.
+    _patiently(patience_s, lambda: _version_of(connection, path))
+    _patiently(patience_s, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     # NORMAL loses no committed transaction when the process dies; that of the machine may cost the last ones.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")  # an overwritten value must not linger in a free page
     connection.execute("BEGIN IMMEDIATE")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _version_of(connection, path)
     if version == 0:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    if version <= _SCHEMA_VERSION:
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     connection.execute("COMMIT")
     if version > _SCHEMA_VERSION:
         raise WorkspaceError(
@@ -278,22 +309,39 @@ def _prepare(connection: sqlite3.Connection, patience_s: float) -> None:
         )
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection, patience_s: float) -> None:
-    """Switch to write-ahead logging, waiting for other processes by hand.
+def _version_of(connection: sqlite3.Connection, path: Path | None) -> int:
+    """Return the version of the tables in the file; 0 for an empty one.
 
-    SQLite does not apply its busy timeout when two processes switch the same new file: of 60 pairs that did so and
-    began to write, 25 failed with "database is locked".
+    Raises:
+        WorkspaceError: It is a database of something else.
+    """
+    mark, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    is_ours = mark == _APPLICATION_ID and version > 0
+    is_new = mark == 0 and version == 0 and not names
+    is_from_before_the_mark = mark == 0 and version > 0 and names >= _TABLES
+    if not (is_ours or is_new or is_from_before_the_mark):
+        raise WorkspaceError(
+            f"the state of the embedded workspace cannot be kept in {path}: that is a database of something else",
+            advice="keep it in another place",
+        )
+    return int(version)
+
+
+def _patiently(patience_s: float, action: Callable[[], T]) -> T:
+    """Return what ``action`` returns, waiting for other processes by hand.
+
+    SQLite does not apply its busy timeout when two processes switch the same new file to write-ahead logging: of 60
+    pairs that did so and began to write, 25 failed with "database is locked".
     """
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            return action()
         except sqlite3.OperationalError:
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(_RETRY_S)
-        else:
-            return
 
 
 def _unusable(path: Path | None) -> WorkspaceError:

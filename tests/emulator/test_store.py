@@ -1,5 +1,6 @@
 """The state file: who may read it, what survives, who may use it at the same time."""
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -13,7 +14,7 @@ from typing import Final
 import pytest
 
 from reconciler.emulator import Emulator
-from reconciler.emulator.store import Store
+from reconciler.emulator.store import KeyVault, Store
 from reconciler.errors import WorkspaceError
 from reconciler.model import Permission, Principal
 from reconciler.workspace import Backend
@@ -200,7 +201,6 @@ def test_opening_waits_for_another_process_that_sets_the_file_up(path: Path) -> 
     """A file that is locked at the moment is waited for."""
     path.parent.mkdir()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("CREATE TABLE something (x)")
     other.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(0.1, other.execute, args=("ROLLBACK",))
     release.start()
@@ -213,11 +213,97 @@ def test_opening_gives_up_on_a_file_that_stays_locked(path: Path) -> None:
     """Another process that never lets go is told as a file that cannot be used."""
     path.parent.mkdir()
     other = sqlite3.connect(path, isolation_level=None)
-    other.execute("CREATE TABLE something (x)")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(WorkspaceError, match="cannot be used"):
         Store.open(path, busy_timeout_s=0.05)
     other.close()
+
+
+def _database(path: Path, *statements: str) -> bytes:
+    """Make a database of somebody else and return what is in the file."""
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        pytest.param(("CREATE TABLE bookmarks (url TEXT)",), id="tables without a version"),
+        pytest.param(("CREATE TABLE bookmarks (url TEXT)", "PRAGMA user_version = 1"), id="other tables"),
+        pytest.param(("CREATE TABLE scopes (name TEXT)", "PRAGMA user_version = 1"), id="one table of that name"),
+        pytest.param(("PRAGMA application_id = 252006675",), id="another application's, empty"),
+        pytest.param(
+            ("CREATE TABLE scopes (x)", "CREATE TABLE secrets (x)", "CREATE TABLE acls (x)", "PRAGMA user_version = 0"),
+            id="our tables without a version",
+        ),
+        pytest.param(
+            (
+                "CREATE TABLE scopes (x)",
+                "CREATE TABLE secrets (x)",
+                "CREATE TABLE acls (x)",
+                "PRAGMA user_version = 1",
+                "PRAGMA application_id = 252006675",
+            ),
+            id="another application's, with our tables",
+        ),
+    ],
+)
+def test_database_of_something_else_is_left_as_it_is(statements: tuple[str, ...], path: Path) -> None:
+    """Whoever gives the wrong path must not find tables of secrets in their bookmarks."""
+    before = _database(path, *statements)
+
+    with pytest.raises(WorkspaceError, match="that is a database of something else") as caught:
+        Store.open(path)
+
+    assert "delete" not in (caught.value.advice or "")
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_state_from_before_the_mark_is_read_and_marked(path: Path) -> None:
+    """The first states had a version and no application id."""
+    with contextlib.closing(Store.open(path)) as store, store.writing():
+        store.add_scope("scope", backend=Backend.DATABRICKS, key_vault=None, manager=Principal("users"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        connection.execute("PRAGMA application_id = 0")
+
+    with contextlib.closing(Store.open(path)) as store:
+        assert store.find_scope("scope") is not None
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (mark,)
+        assert mark != 0
+
+
+def test_transaction_that_cannot_be_committed_is_rolled_back() -> None:
+    """Else the next one could not begin."""
+    with contextlib.closing(Store.open(None)) as store:
+
+        def fail_at_the_end() -> None:
+            with store.writing():
+                store._connection.execute("PRAGMA defer_foreign_keys = ON")  # so that the commit is what fails
+                store._connection.execute("INSERT INTO secrets VALUES (99, 'key', 'key', 1, x'00')")
+
+        with pytest.raises(sqlite3.IntegrityError):
+            fail_at_the_end()
+        with store.writing():
+            store.add_scope("scope", backend=Backend.DATABRICKS, key_vault=None, manager=Principal("users"))
+        assert store.count_scopes() == 1
+
+
+def test_key_vault_is_kept() -> None:
+    """What a scope says of its vault is what it was created with."""
+    vault = KeyVault(resource_id="/subscriptions/x", dns_name="https://x.vault.azure.net/")
+    with contextlib.closing(Store.open(None)) as store:
+        with store.writing():
+            store.add_scope("scope", backend=Backend.AZURE_KEYVAULT, key_vault=vault, manager=Principal("users"))
+        scope = store.find_scope("scope")
+
+    assert scope is not None
+    assert scope.key_vault == vault
 
 
 def test_clock_that_stands_or_goes_back_does_not_stop_time() -> None:
