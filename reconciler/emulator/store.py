@@ -287,7 +287,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, patience_s: floa
             ours has written it.
     """
     # Before anything is written, the kind of journal included.
-    _patiently(patience_s, lambda: _version_of(connection, path))
+    _patiently(patience_s, lambda: _check(connection, path))
     _patiently(patience_s, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     # NORMAL loses no committed transaction when the process dies; that of the machine may cost the last ones.
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -307,6 +307,16 @@ def _prepare(connection: sqlite3.Connection, path: Path | None, patience_s: floa
             "the state of the embedded workspace was written by a newer version of reconciler",
             advice="use that version, or delete the file to start with an empty workspace",
         )
+
+
+def _check(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Read what `_version_of` needs as one picture: another process may create the tables right now."""
+    connection.execute("BEGIN")
+    try:
+        _version_of(connection, path)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _version_of(connection: sqlite3.Connection, path: Path | None) -> int:
