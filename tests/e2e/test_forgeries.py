@@ -1,7 +1,8 @@
 """What an attacker without a key can do to an encrypted file: sops decrypts it, and the reconciler does not apply it.
 
-The attacks are those that the MAC of SOPS leaves open (docs/adr tells why): each moves bytes of a really encrypted
-file, first shows what the real binary says of it, and then that nothing is written to any scope that it is about.
+Some of each kind of attack that the MAC of SOPS leaves open (docs/adr tells why, docs/forgeries.md has them all, which
+the tests of `policy` and `pysops` try one by one): each moves bytes of a really encrypted file, first shows what the
+real binary says of it, and then that nothing is written to any scope that it is about.
 """
 
 import json
@@ -98,21 +99,7 @@ _TAG = 25
             "not a grant",
             id="exchange-two-fields",
         ),
-        pytest.param(
-            edited("acls:\n    - <WRITE admins>\n", "acls:\n    - <WRITE admins>: ''\n"),
-            _MAC,
-            4,
-            "not a grant",
-            id="grant-as-a-key",
-        ),
         # Boundaries between plain values are in no MAC.
-        pytest.param(
-            edited("- <WRITE admins>\n    - <READ users>", "- <WRITE admins><READ users>"),
-            _DECRYPTS,
-            4,
-            "not a grant",
-            id="join-two-grants",
-        ),
         pytest.param(
             edited("- <WRITE admins>\n    - <READ users>", "- <WRITE admins><READ\n    - ' users>'"),
             _DECRYPTS,
@@ -126,9 +113,6 @@ _TAG = 25
             4,
             "prune is none of the words",
             id="grant-into-prune",
-        ),
-        pytest.param(
-            edited("    - <READ users>\nprune: owned", "    - <READ users>owned"), _DECRYPTS, 4, "grant", id="no-prune"
         ),
         pytest.param(
             edited("rotation:\n    - <90d known>\nversion: 1\n", "rotation:\n    - <90d known>1\n"),
@@ -159,27 +143,6 @@ _TAG = 25
             "the field 'acls' stands behind 'version'",
             id="known-secret-into-acls",
         ),
-        pytest.param(
-            forged(without("known"), swap("secrets:\n", f"evil: {KNOWN}\nsecrets:\n")),
-            _DECRYPTS,
-            4,
-            "unknown field 'evil'",
-            id="known-secret-into-a-new-field",
-        ),
-        pytest.param(
-            forged(without("known"), swap("version: 1\n", f"version: 1\nsecret: {{s: {KNOWN}}}\n")),
-            _DECRYPTS,
-            4,
-            "unknown field 'secret'",
-            id="known-secret-into-a-field-that-looks-alike",
-        ),
-        pytest.param(
-            forged(rewritten("known", lambda _: KNOWN), swap("encrypted_regex: ^secrets$", "encrypted_regex: ^app$")),
-            _TAG,
-            4,
-            "not encrypted, though the file is",
-            id="known-secret-in-plain",
-        ),
         # The selector is in no MAC.
         pytest.param(
             edited("encrypted_regex: ^secrets$", "encrypted_regex: ^(secrets|later)$"),
@@ -198,30 +161,19 @@ _TAG = 25
         pytest.param(
             edited("encrypted_regex: ^secrets$", "Encrypted_Regex: ^secrets$"),
             _ANYTHING,
-            4,
-            "another spelling",
-            id="respell-the-selector",
+            0,
+            "",
+            id="another-case-of-the-selector-means-nothing",
         ),
         # Empty values are in no MAC.
         pytest.param(_step(behind("known", "new: ''")), _DECRYPTS, 4, "empty text", id="add-empty-text"),
         pytest.param(_step(behind("known", "new: null")), _DECRYPTS, 4, "a value is null", id="add-null"),
-        pytest.param(_step(behind("known", "new:")), _DECRYPTS, 4, "a value is null", id="add-nothing"),
-        pytest.param(_step(behind("known", "new: {}")), _DECRYPTS, 4, "empty mapping", id="add-a-mapping"),
-        pytest.param(_step(behind("known", "new: []")), _DECRYPTS, 4, "a list", id="add-a-list"),
-        pytest.param(_step(behind("known", "new: {empty: ''}")), _DECRYPTS, 4, "empty text", id="add-a-form"),
-        pytest.param(edited("version: 1\n", "version: 1\nx: ''\n"), _DECRYPTS, 4, "field 'x'", id="add-a-field"),
-        pytest.param(
-            edited("    - <READ users>\n", "    - <READ users>\n    - ''\n"), _DECRYPTS, 4, "grant", id="add-a-grant"
-        ),
         pytest.param(
             _step(_sub("^        app:\n", "        evil: {}\n        app:\n")), _DECRYPTS, 4, "empty", id="add-a-scope"
         ),
         # Whatever stands behind what is read.
         pytest.param(
             _step(lambda content: f"{content}---\nversion: ''\n"), _DECRYPTS, 4, "second document", id="later-document"
-        ),
-        pytest.param(
-            _step(lambda content: f"{content}...\n---\n"), _DECRYPTS, 4, "second document", id="empty-later-document"
         ),
         pytest.param(
             _step(rewritten("first", lambda value: f"{value} and more")), _DECRYPTS, 4, "not whole", id="text-behind"
@@ -237,10 +189,7 @@ _TAG = 25
             )
             for kind, words in (
                 ("int", "whole number"),
-                ("bool", "true or false"),
                 ("comment", "a comment"),
-                ("bytes", "not whole"),
-                ("evil", "not whole"),
             )
         ),
         # What is authenticated is the names, joined with colons.
@@ -248,22 +197,13 @@ _TAG = 25
         pytest.param(_step(_host_and_scope_joined), _DECRYPTS, 4, "does not fit as a host", id="host-and-scope-joined"),
         pytest.param(_step(_in_a_list), _DECRYPTS, 4, "secrets is a list", id="secrets-in-a-list"),
         pytest.param(
-            _step(rewritten("first", lambda value: f'["{value}"]')),
-            _DECRYPTS,
-            4,
-            "a value is a list",
-            id="value-in-a-list",
-        ),
-        pytest.param(
             _step(_sub("^            first:", "            renamed:")), _TAG, 5, "other keys", id="rename-a-key"
         ),
         pytest.param(_step(_sub("^        app:", "        other:")), _TAG, 5, "other keys", id="rename-the-scope"),
-        pytest.param(_step(_sub("base64: ", "empty: ")), _ANYTHING, 4, "another text than yes", id="bytes-for-empty"),
         # Aliases would be expanded, each under its own path.
         pytest.param(
             _step(behind("known", "more: &a {x: ''}\n            again: *a")), _DECRYPTS, 4, "an anchor", id="alias"
         ),
-        pytest.param(edited("prune: owned", "prune: !!str owned"), _DECRYPTS, 4, "a tag", id="tag"),
         # Comments are in no MAC, and mean nothing.
         pytest.param(edited("version: 1\n", "version: 1 # 2\n#---\n"), _DECRYPTS, 0, "", id="comments-mean-nothing"),
     ],
@@ -386,8 +326,12 @@ def test_stanza_of_a_stranger_changes_nothing(
     stanza = re.sub(r"recipient: \S+", f"recipient: {workshop.key.recipient}", stanza)
     forgery = replaced(workshop.genuine(), "    age:\n", f"    age:\n{stanza}")
     repo.write(FILE, forgery)
-    assert "the same age recipient stands there twice" in run("apply", "prod").expect(4).stderr
-    repo.write(FILE, forgery.replace(workshop.key.recipient, AgeKey.generate().recipient, 1))
+    assert "the same recipient stands there twice" in run("apply", "prod").expect(4).stderr
+    stranger_alone = forgery.replace(workshop.key.recipient, AgeKey.generate().recipient, 1)
+    repo.write(FILE, stranger_alone)
+    assert "though .sops.yaml:2 does not name it" in run("apply", "prod").expect(4).stderr
+    assert workspace_server.traffic() == []
+    (repo.root / ".sops.yaml").unlink()
     run("apply", "prod").expect()
     assert workspace_server.value("app", "first") == b"first value"
 

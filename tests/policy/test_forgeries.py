@@ -105,6 +105,26 @@ def test_what_only_review_can_tell() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        pytest.param("an older commit", {"second", "login", "user", "word", "mac"}, id="an-older-commit"),
+        # Neither the MAC nor lastmodified changes: an honest change of values always shows both.
+        pytest.param("a secret that was split, whole again", {"login", "user", "word"}, id="whole-again"),
+        pytest.param(
+            "a file of the attacker's own",
+            {"known", "port", "flag", "first", "second", "base64", "empty", "invoice", "mac", "login", "user", "word"},
+            id="a-file-of-his-own",
+        ),
+    ],
+)
+def test_what_a_review_is_shown(name: str, shown: set[str], scene: Scene) -> None:
+    """Which lines of the honest file the forgery changes, by the names that stand in them."""
+    changed = set(scene.honest.splitlines()) ^ set(str(FORGERIES[name].forge(scene)).splitlines())
+    names = {line.partition(":")[0].strip() for line in changed if ": ENC[" in line}
+    assert names == shown
+
+
 def test_a_secret_that_was_split_comes_back_beside_newer_ones(scene: Scene, key: AgeKey) -> None:
     """Such a file was never committed: its older secret stands beside a rotated one, and the MAC fits."""
     values = str(_applied(FORGERIES["a secret that was split, whole again"].forge(scene), key))

@@ -124,14 +124,14 @@ STRUCTURE: Final[Mapping[str, Forgery]] = {
         lambda scene: f"{scene.honest}sops:{scene.own.partition('sops:')[2]}",
         REFUSES,
         Stage.DOCUMENT,
-        "a key that stands twice",
+        "a key that stands twice in its mapping",
     ),
     "metadata twice by an escape": forgery(
         '`"\\u0073ops":` beside `sops:`',
         lambda scene: f'{scene.honest}"\\u0073ops":{scene.own.partition("sops:")[2]}',
         REFUSES,
         Stage.DOCUMENT,
-        "a key that stands twice",
+        "a key that stands twice in its mapping",
     ),
     "metadata twice by case": forgery(
         "`SOPS: {}` beside `sops:`",
@@ -144,7 +144,11 @@ STRUCTURE: Final[Mapping[str, Forgery]] = {
         "`Sops:` instead of `sops:`", edit("sops:\n", "Sops:\n"), REFUSES, Stage.POLICY, "unknown field 'Sops'"
     ),
     "a field of the metadata twice": forgery(
-        "two `mac`", lambda scene: f"{scene.honest}    mac: x\n", REFUSES, Stage.DOCUMENT, "a key that stands twice"
+        "two `mac`",
+        lambda scene: f"{scene.honest}    mac: x\n",
+        REFUSES,
+        Stage.DOCUMENT,
+        "a key that stands twice in its mapping",
     ),
     "an unknown field": forgery(
         "`note: x` in the metadata", _more("note: x"), DECRYPTS, Stage.HARMLESS, "sops drops it when it next writes"
@@ -161,10 +165,10 @@ SEAL: Final[Mapping[str, Forgery]] = {
         "sops has no mac",
     ),
     **{
-        f"MAC: {attack}": forgery(attack, _mac(change), MAC, Stage.METADATA, words)
+        f"MAC: {attack}": forgery(f"MAC {attack}", _mac(change), MAC, Stage.METADATA, words)
         for attack, change, words in (
-            ("of null", lambda _: "null", "mac"),
-            ("of nothing", lambda _: "''", "mac"),
+            ("of null", lambda _: "null", "sops has no mac"),
+            ("of nothing", lambda _: "''", "sops has no mac"),
             ("in plain", lambda _: "A" * 128, "the MAC is not an encrypted text"),
             ("as an int", lambda value: value.replace("type:str", "type:int"), "the MAC is not an encrypted text"),
             (
@@ -175,7 +179,11 @@ SEAL: Final[Mapping[str, Forgery]] = {
         )
     },
     "MAC with text behind it": forgery(
-        "text behind the envelope of the MAC", _mac(lambda value: f"{value}x"), DECRYPTS, Stage.DOCUMENT, "not whole"
+        "text behind the envelope of the MAC",
+        _mac(lambda value: f"{value}x"),
+        DECRYPTS,
+        Stage.DOCUMENT,
+        "an encrypted value that is not whole",
     ),
     "MAC in a list": forgery(
         "the MAC as the item of a list", _mac(lambda value: f"['{value}']"), REFUSES, Stage.METADATA, "mac is not text"
@@ -189,16 +197,34 @@ SEAL: Final[Mapping[str, Forgery]] = {
     **{
         f"lastmodified: {attack}": forgery(f"lastmodified {attack}", _lastmodified(change), sops, stage, words)
         for attack, change, sops, stage, words in (
-            ("of another year", lambda v: v.replace("20", "19", 1), MAC, Stage.UNLOCKING, "the MAC does not authent"),
-            ("a second later", lambda _: '"2099-01-01T00:00:01Z"', MAC, Stage.UNLOCKING, "the MAC does not authent"),
-            ("of another zone", lambda v: v.replace("Z", "+01:00"), MAC, Stage.UNLOCKING, "the MAC does not authent"),
+            (
+                "of another year",
+                lambda v: v.replace("20", "19", 1),
+                MAC,
+                Stage.UNLOCKING,
+                "the MAC does not authenticate",
+            ),
+            (
+                "a second later",
+                lambda _: '"2099-01-01T00:00:01Z"',
+                MAC,
+                Stage.UNLOCKING,
+                "the MAC does not authenticate",
+            ),
+            (
+                "of another zone",
+                lambda v: v.replace("Z", "+01:00"),
+                MAC,
+                Stage.UNLOCKING,
+                "the MAC does not authenticate",
+            ),
             ("with a fraction", lambda v: v.replace("Z", ".999Z"), DECRYPTS, Stage.HARMLESS, "the same second"),
             ("with an offset of zero", lambda v: v.replace("Z", "+00:00"), DECRYPTS, Stage.HARMLESS, "the same second"),
             ("of zero to the west", lambda v: v.replace("Z", "-00:00"), DECRYPTS, Stage.HARMLESS, "the same second"),
             ("in lower case", str.lower, REFUSES, Stage.METADATA, _TIME_ADVICE),
             ("with a blank", lambda v: v.replace("T", " "), REFUSES, Stage.METADATA, _TIME_ADVICE),
             ("as a date", lambda v: f'{v[:11]}"', REFUSES, Stage.METADATA, _TIME_ADVICE),
-            ("of nothing", lambda _: "''", REFUSES, Stage.METADATA, "lastmodified"),
+            ("of nothing", lambda _: "''", REFUSES, Stage.METADATA, "sops has no lastmodified"),
         )
     },
     "lastmodified without quotes": forgery(
@@ -226,7 +252,7 @@ SEAL: Final[Mapping[str, Forgery]] = {
         sops_3_11=REFUSES,
     ),
     **{
-        f"version of sops: {attack}": forgery(attack, _version(new), sops, stage, words)
+        f"version of sops: {attack}": forgery(f"version of sops: {attack}", _version(new), sops, stage, words)
         for attack, new, sops, stage, words in (
             ("none", "", REFUSES, Stage.METADATA, "sops has no version"),
             ("a number", "    version: 3.9\n", REFUSES, Stage.METADATA, "version is not a version"),

@@ -107,55 +107,67 @@ NAMES: Final[Mapping[str, Forgery]] = {
 
 BOUNDARIES: Final[Mapping[str, Forgery]] = {
     "join two grants": forgery(
-        "two grants become one", edit("admins>\n    - <READ", "admins><READ"), DECRYPTS, Stage.POLICY, "not a grant"
+        "two grants become one",
+        edit("admins>\n    - <READ", "admins><READ"),
+        DECRYPTS,
+        Stage.POLICY,
+        "an entry of acls is not a grant",
     ),
     "split a grant": forgery(
-        "one grant becomes two", edit("<WRITE admins>", "<WRITE admins\n    - '>'"), DECRYPTS, Stage.POLICY, "a grant"
+        "one grant becomes two",
+        edit("<WRITE admins>", "<WRITE admins\n    - '>'"),
+        DECRYPTS,
+        Stage.POLICY,
+        "an entry of acls is not a grant",
     ),
     "move the boundary of grants": forgery(
         "bytes of a grant move into its neighbour",
         edit("- <WRITE admins>\n    - <READ users>", "- <WRITE admins><READ\n    - ' users>'"),
         DECRYPTS,
         Stage.POLICY,
-        "not a grant",
+        "an entry of acls is not a grant",
     ),
     "move the boundary of rules": forgery(
         "bytes of a rule move into its neighbour",
         edit("- <90d known>\n    - <180d *>", "- <90d known><1\n    - 80d *>"),
         DECRYPTS,
         Stage.POLICY,
-        "not a rule",
+        "an entry of rotation is not a rule",
     ),
     "prune into a grant": forgery(
         "`prune` ends the last grant",
         edit("- <READ users>\nprune: all\n", "- <READ users>all\n"),
         DECRYPTS,
         Stage.POLICY,
-        "not a grant",
+        "an entry of acls is not a grant",
     ),
     "grant into prune": forgery(
         "the last grant begins `prune`",
         edit("    - <READ users>\nprune: all\n", "prune: <READ users>all\n"),
         DECRYPTS,
         Stage.POLICY,
-        "prune is none of the words",
+        "prune is none of the words that it may be",
     ),
     "rule into prune": forgery(
         "the first rule ends `prune`",
         edit("prune: all\nrotation:\n    - <90d known>\n", "prune: all<90d known>\nrotation:\n"),
         DECRYPTS,
         Stage.POLICY,
-        "prune is none of the words",
+        "prune is none of the words that it may be",
     ),
     "split prune": forgery(
-        "`prune: all` becomes a list", edit("prune: all", "prune: [a, ll]"), DECRYPTS, Stage.POLICY, "prune is none"
+        "`prune: all` becomes a list",
+        edit("prune: all", "prune: [a, ll]"),
+        DECRYPTS,
+        Stage.POLICY,
+        "prune is none of the words that it may be",
     ),
     "version into a rule": forgery(
         "`version` ends the last rule",
         edit("    - <180d *>\nversion: 1\n", "    - <180d *>1\n"),
         DECRYPTS,
         Stage.POLICY,
-        "not a rule",
+        "an entry of rotation is not a rule",
     ),
     "grants as one text": forgery(
         "the list of grants becomes one text",
@@ -176,14 +188,14 @@ BOUNDARIES: Final[Mapping[str, Forgery]] = {
         edit("- <WRITE admins>", "- [<WRITE admins>]"),
         DECRYPTS,
         Stage.POLICY,
-        "not a grant",
+        "an entry of acls is not a grant",
     ),
     "grant as a key": forgery(
         "a grant becomes the name of an empty value",
         edit("- <WRITE admins>", "- <WRITE admins>: ''"),
         MAC,
         Stage.POLICY,
-        "not a grant",
+        "an entry of acls is not a grant",
     ),
     "rules as a mapping": forgery(
         "the list of rules becomes a mapping",
@@ -200,7 +212,11 @@ BOUNDARIES: Final[Mapping[str, Forgery]] = {
         "the MAC does not fit the values",
     ),
     "alter a grant": forgery(
-        "READ becomes MANAGE", edit("<READ users>", "<MANAGE users>"), MAC, Stage.UNLOCKING, "the MAC does not fit"
+        "READ becomes MANAGE",
+        edit("<READ users>", "<MANAGE users>"),
+        MAC,
+        Stage.UNLOCKING,
+        "the MAC does not fit the values",
     ),
     "alter a grant that no MAC covers": forgery(
         "a grant is edited in a file whose author left plain values out of the MAC (`mac_only_encrypted`)",
@@ -210,9 +226,11 @@ BOUNDARIES: Final[Mapping[str, Forgery]] = {
         "mac_only_encrypted leaves grants and rules without any protection",
     ),
     "take a grant away": forgery(
-        "a grant is removed", edit("    - <READ users>\n", ""), MAC, Stage.UNLOCKING, "the MAC does not fit"
+        "a grant is removed", edit("    - <READ users>\n", ""), MAC, Stage.UNLOCKING, "the MAC does not fit the values"
     ),
-    "take all grants away": forgery("`acls` is removed", edit(_ACLS, ""), MAC, Stage.UNLOCKING, "the MAC does not fit"),
+    "take all grants away": forgery(
+        "`acls` is removed", edit(_ACLS, ""), MAC, Stage.UNLOCKING, "the MAC does not fit the values"
+    ),
 }
 """Boundaries between plain values are in no MAC."""
 
@@ -260,7 +278,7 @@ KNOWN_TEXT: Final[Mapping[str, Forgery]] = {
         honest(without("known"), swap("    - <180d *>\nversion: 1\n", f"    - <180d *>1{KNOWN}\n")),
         DECRYPTS,
         Stage.POLICY,
-        "not a rule",
+        "an entry of rotation is not a rule",
     ),
     "known secret behind the secrets": forgery(
         "the last secret in plain, behind `secrets`",
@@ -292,7 +310,7 @@ KNOWN_TEXT: Final[Mapping[str, Forgery]] = {
         honest(without("known"), swap("version: 1\n", f"version: 1 # {KNOWN}\n")),
         MAC,
         Stage.UNLOCKING,
-        "the MAC does not fit",
+        "the MAC does not fit the values",
     ),
 }
 """Bytes of a secret whose text is known become plain text, and the other way."""

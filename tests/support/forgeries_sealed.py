@@ -9,16 +9,13 @@ from tests.policy.samples import HOST
 from tests.support.forgery import (
     DECRYPTS,
     MAC,
-    NO_KEY,
     TAG,
     Forge,
     Forgery,
-    Scene,
     Stage,
     edit,
     forgery,
     honest,
-    recipient_of,
 )
 from tests.support.workshop import behind, flipped, line_of, replaced, rewritten, swap, without
 
@@ -123,76 +120,98 @@ def _exchanged(first: str, second: str, *, lines: bool) -> Callable[[str], str]:
     return step
 
 
-def _metadata_of(other: Callable[[Scene], str]) -> Forge:
-    """Keep the values, take the metadata of another file."""
-    return lambda scene: f"{scene.honest.partition('sops:')[0]}sops:{other(scene).partition('sops:')[2]}"
-
-
-def _line_of_older(name: str) -> Forge:
-    return lambda scene: replaced(scene.honest, line_of(scene.honest, name), line_of(scene.older, name))
-
-
-def _login_again(scene: Scene) -> str:
-    """Put the line of a secret that was split in two back in place of the two, which together are the same bytes."""
-    content = replaced(scene.honest, line_of(scene.honest, "user"), line_of(scene.older, "login"))
-    return replaced(content, line_of(content, "word"), "")
-
-
+_NOT_WHOLE: Final = "an encrypted value that is not whole"
 _OTHER_KEYS: Final = "it was altered, or stands below other keys than it was encrypted for"
 
 ENVELOPES: Final[Mapping[str, Forgery]] = {
     **{
         f"envelope: {attack}": forgery(attack, _value(name, change), sops, stage, words)
         for attack, name, change, sops, stage, words in (
-            ("text behind it", "first", lambda v: f"{v} and more", DECRYPTS, Stage.DOCUMENT, "not whole"),
-            ("a second one behind it", "first", lambda v: f"{v}{v}", TAG, Stage.DOCUMENT, "not whole"),
-            ("text in front of it", "first", lambda v: f"x {v}", TAG, Stage.POLICY, "a value is not encrypted"),
-            ("a line feed behind it", "first", lambda v: f"|\n{' ' * 16}{v}", DECRYPTS, Stage.DOCUMENT, "not whole"),
-            ("a line feed in its base64", "first", _broken, TAG, Stage.DOCUMENT, "not whole"),
-            ("a NUL behind it", "first", lambda v: f'"{v}\\0"', DECRYPTS, Stage.DOCUMENT, "not whole"),
+            ("text behind it", "first", lambda v: f"{v} and more", DECRYPTS, Stage.DOCUMENT, _NOT_WHOLE),
+            ("a second one behind it", "first", lambda v: f"{v}{v}", TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            (
+                "text in front of it",
+                "first",
+                lambda v: f"x {v}",
+                TAG,
+                Stage.POLICY,
+                "a value is not encrypted, though the file is",
+            ),
+            ("a line feed behind it", "first", lambda v: f"|\n{' ' * 16}{v}", DECRYPTS, Stage.DOCUMENT, _NOT_WHOLE),
+            ("a line feed in its base64", "first", _broken, TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("a NUL behind it", "first", lambda v: f'"{v}\\0"', DECRYPTS, Stage.DOCUMENT, _NOT_WHOLE),
             (
                 "in lower case",
                 "first",
                 lambda v: v.replace("ENC", "enc"),
                 TAG,
                 Stage.POLICY,
-                "a value is not encrypted",
+                "a value is not encrypted, though the file is",
             ),
-            ("another cipher", "first", lambda v: v.replace("256", "128"), TAG, Stage.DOCUMENT, "not whole"),
-            ("base64 for URLs", "first", lambda v: v.replace("iv:", "iv:-_-_"), TAG, Stage.DOCUMENT, "not whole"),
-            ("no padding", "first", lambda v: v.replace("==", ""), TAG, Stage.DOCUMENT, "not whole"),
-            ("another field", "first", lambda v: v.replace(",iv", ",x:1,iv"), TAG, Stage.DOCUMENT, "not whole"),
-            ("no data", "first", lambda v: re.sub("data:[^,]+", "data:", v), TAG, Stage.DOCUMENT, "not whole"),
+            ("another cipher", "first", lambda v: v.replace("256", "128"), TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("base64 for URLs", "first", lambda v: v.replace("iv:", "iv:-_-_"), TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("no padding", "first", lambda v: v.replace("==", ""), TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("another field", "first", lambda v: v.replace(",iv", ",x:1,iv"), TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("no data", "first", lambda v: re.sub("data:[^,]+", "data:", v), TAG, Stage.DOCUMENT, _NOT_WHOLE),
             ("its data altered", "first", flipped("data"), TAG, Stage.UNLOCKING, _OTHER_KEYS),
             ("its IV altered", "first", flipped("iv"), TAG, Stage.UNLOCKING, _OTHER_KEYS),
             ("its IV of 12 bytes", "first", _part("iv", lambda b: b[:12]), TAG, Stage.UNLOCKING, _OTHER_KEYS),
-            ("its IV of 4 bytes", "first", _part("iv", lambda b: b[:4]), TAG, Stage.DOCUMENT, "not whole"),
+            ("its IV of 4 bytes", "first", _part("iv", lambda b: b[:4]), TAG, Stage.DOCUMENT, _NOT_WHOLE),
             ("its IV longer", "first", _part("iv", lambda b: b + b"\0"), TAG, Stage.UNLOCKING, _OTHER_KEYS),
             ("its tag altered", "first", flipped("tag"), TAG, Stage.UNLOCKING, _OTHER_KEYS),
-            ("its tag truncated", "first", _part("tag", lambda b: b[:12]), TAG, Stage.DOCUMENT, "not whole"),
-            ("bytes of its tag moved to its data", "first", _tag_moved(3), DECRYPTS, Stage.DOCUMENT, "not whole"),
-            ("bytes of its data moved to its tag", "first", _tag_moved(-3), DECRYPTS, Stage.DOCUMENT, "not whole"),
-            ("bits of its base64 that mean nothing", "first", _other_pad_bits, DECRYPTS, Stage.HARMLESS, "same bytes"),
+            ("its tag truncated", "first", _part("tag", lambda b: b[:12]), TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("bytes of its tag moved to its data", "first", _tag_moved(3), DECRYPTS, Stage.DOCUMENT, _NOT_WHOLE),
+            ("bytes of its data moved to its tag", "first", _tag_moved(-3), DECRYPTS, Stage.DOCUMENT, _NOT_WHOLE),
+            (
+                "bits of its base64 that mean nothing",
+                "first",
+                _other_pad_bits,
+                DECRYPTS,
+                Stage.HARMLESS,
+                "they are the same bytes",
+            ),
             ("digits as int", "port", _kind("int"), DECRYPTS, Stage.POLICY, "an encrypted value is a whole number"),
             ("digits as float", "port", _kind("float"), DECRYPTS, Stage.POLICY, "an encrypted value is a number"),
             ("true as bool", "flag", _kind("bool"), MAC, Stage.POLICY, "an encrypted value is true or false"),
             ("text as time", "first", _kind("time"), TAG, Stage.POLICY, "an encrypted value is a date"),
             ("text as comment", "first", _kind("comment"), MAC, Stage.POLICY, "an encrypted value is a comment"),
-            ("text as bytes", "first", _kind("bytes"), 2, Stage.DOCUMENT, "not whole"),
-            ("a type in upper case", "first", _kind("STR"), TAG, Stage.DOCUMENT, "not whole"),
-            ("a type of no meaning", "first", _kind("evil"), TAG, Stage.DOCUMENT, "not whole"),
+            ("text as bytes", "first", _kind("bytes"), 2, Stage.DOCUMENT, _NOT_WHOLE),
+            ("a type in upper case", "first", _kind("STR"), TAG, Stage.DOCUMENT, _NOT_WHOLE),
+            ("a type of no meaning", "first", _kind("evil"), TAG, Stage.DOCUMENT, _NOT_WHOLE),
             ("in a list", "first", lambda v: f'["{v}"]', DECRYPTS, Stage.POLICY, "a value is a list"),
             ("in lists", "first", lambda v: f'[["{v}"], []]', DECRYPTS, Stage.POLICY, "a value is a list"),
-            ("as bytes in base64", "second", lambda v: f'{{base64: "{v}"}}', TAG, Stage.POLICY, "no multiple of four"),
-            ("as no bytes", "first", lambda v: f'{{empty: "{v}"}}', TAG, Stage.POLICY, "another text than yes"),
+            (
+                "as bytes in base64",
+                "second",
+                lambda v: f'{{base64: "{v}"}}',
+                TAG,
+                Stage.POLICY,
+                "a value is not base64: its length is no multiple of four",
+            ),
+            (
+                "as no bytes",
+                "first",
+                lambda v: f'{{empty: "{v}"}}',
+                TAG,
+                Stage.POLICY,
+                "behind 'empty' stands another text than yes",
+            ),
             ("bytes as text", "base64", lambda v: f"{{base64: '{v}'}}", TAG, Stage.POLICY, "this is a mapping"),
         )
     },
     "bytes as no bytes": forgery(
-        "`base64` renamed to `empty`", edit("base64: ", "empty: "), TAG, Stage.POLICY, "another text than yes"
+        "`base64` renamed to `empty`",
+        edit("base64: ", "empty: "),
+        TAG,
+        Stage.POLICY,
+        "behind 'empty' stands another text than yes",
     ),
     "no bytes as bytes": forgery(
-        "`empty` renamed to `base64`", edit("empty: ", "base64: "), TAG, Stage.POLICY, "no multiple of four"
+        "`empty` renamed to `base64`",
+        edit("empty: ", "base64: "),
+        TAG,
+        Stage.POLICY,
+        "a value is not base64: its length is no multiple of four",
     ),
     "bytes as the text of their base64": forgery(
         "the value of `base64` directly below its key",
@@ -206,10 +225,14 @@ ENVELOPES: Final[Mapping[str, Forgery]] = {
         edit("blob:\n                base64:", '"blob:base64":'),
         DECRYPTS,
         Stage.POLICY,
-        "as a key",
+        "does not fit as a key",
     ),
-    "two forms": forgery(
-        "`base64` and `empty` in one value", honest(behind("base64", "empty: ''")), DECRYPTS, Stage.POLICY, "two forms"
+    "a value has two forms": forgery(
+        "`base64` and `empty` in one value",
+        honest(behind("base64", "empty: ''")),
+        DECRYPTS,
+        Stage.POLICY,
+        "a value has two forms",
     ),
 }
 """``ENC[…]`` itself: what stands behind it, its base64, its boundary between data and tag, its type."""
@@ -249,10 +272,14 @@ PLACES: Final[Mapping[str, Forgery]] = {
         "values of two keys", honest(_exchanged("first", "second", lines=False)), TAG, Stage.UNLOCKING, _OTHER_KEYS
     ),
     "exchange two lines": forgery(
-        "keys with their values", honest(_exchanged("first", "second", lines=True)), MAC, Stage.UNLOCKING, "MAC"
+        "keys with their values",
+        honest(_exchanged("first", "second", lines=True)),
+        MAC,
+        Stage.UNLOCKING,
+        "the MAC does not fit the values",
     ),
     "remove a key": forgery(
-        "a key with its value", honest(without("second")), MAC, Stage.UNLOCKING, "the MAC does not"
+        "a key with its value", honest(without("second")), MAC, Stage.UNLOCKING, "the MAC does not fit the values"
     ),
     "copy a value": forgery(
         "a value a second time, under a new key",
@@ -273,13 +300,25 @@ PLACES: Final[Mapping[str, Forgery]] = {
         _OTHER_KEYS,
     ),
     "scope and key joined": forgery(
-        '`"billing:user": …` below the host', honest(_joined(scope_too=True)), DECRYPTS, Stage.POLICY, "as a scope"
+        '`"billing:user": …` below the host',
+        honest(_joined(scope_too=True)),
+        DECRYPTS,
+        Stage.POLICY,
+        "does not fit as a scope",
     ),
     "host and scope joined": forgery(
-        '`"HOST:billing":` below `secrets`', honest(_joined(scope_too=False)), DECRYPTS, Stage.POLICY, "as a host"
+        '`"HOST:billing":` below `secrets`',
+        honest(_joined(scope_too=False)),
+        DECRYPTS,
+        Stage.POLICY,
+        "does not fit as a host",
     ),
     "secrets and host joined": forgery(
-        '`"secrets:HOST":` at the top, and a selector to match', honest(_root_joined), DECRYPTS, Stage.POLICY, "unknown"
+        '`"secrets:HOST":` at the top, and a selector to match',
+        honest(_root_joined),
+        DECRYPTS,
+        Stage.POLICY,
+        "unknown field",
     ),
     "keys in a list": forgery(
         "the keys of a scope as an item of a list", honest(_in_list), DECRYPTS, Stage.POLICY, "the scope is a list"
@@ -322,82 +361,3 @@ PLACES: Final[Mapping[str, Forgery]] = {
     ),
 }
 """A value is bound to the mapping keys above it, joined with colons; lists add nothing to that."""
-
-HISTORY: Final[Mapping[str, Forgery]] = {
-    "a value of an older commit": forgery(
-        "an older value of the same key, under the same data key",
-        _line_of_older("second"),
-        MAC,
-        Stage.UNLOCKING,
-        "the MAC does not fit the values",
-    ),
-    "the MAC of an older commit": forgery(
-        "with its lastmodified", _metadata_of(lambda scene: scene.older), MAC, Stage.UNLOCKING, "the MAC does not fit"
-    ),
-    "values of an older commit under the MAC of now": forgery(
-        "to undo a rotation that seems to stand",
-        lambda scene: f"{scene.older.partition('sops:')[0]}sops:{scene.honest.partition('sops:')[2]}",
-        MAC,
-        Stage.UNLOCKING,
-        "the MAC does not fit",
-    ),
-    "a value of another file": forgery(
-        "a value of the attacker's own file, of the same host, scope and key",
-        lambda scene: replaced(scene.honest, line_of(scene.honest, "first"), line_of(scene.own, "first")),
-        TAG,
-        Stage.UNLOCKING,
-        _OTHER_KEYS,
-    ),
-    "another data key": forgery(
-        "the metadata of the attacker's own file",
-        _metadata_of(lambda scene: scene.own),
-        TAG,
-        Stage.UNLOCKING,
-        _OTHER_KEYS,
-    ),
-    "a stranger's data key": forgery(
-        "the metadata of a file for somebody else",
-        _metadata_of(lambda scene: scene.strange),
-        NO_KEY,
-        Stage.POLICY,
-        "cannot open the file, though .sops.yaml:2 names it",
-    ),
-    "a stranger's file": forgery(
-        "a whole file for somebody else",
-        lambda scene: scene.strange,
-        NO_KEY,
-        Stage.POLICY,
-        "cannot open the file, though .sops.yaml:2 names it",
-    ),
-    "a stranger's file, said to be ours": forgery(
-        "a whole file for somebody else, whose stanza says that it is for us",
-        lambda scene: scene.strange.replace(recipient_of(scene.strange), recipient_of(scene.honest)),
-        NO_KEY,
-        Stage.UNLOCKING,
-        "no identity at hand opens the file",
-    ),
-    "an older commit": forgery(
-        "the whole file as it was",
-        lambda scene: scene.older,
-        DECRYPTS,
-        Stage.REVIEW,
-        "it is an honest file. The review shows every value that goes back, and an older `lastmodified`.",
-    ),
-    "a secret that was split, whole again": forgery(
-        "two secrets give way to an older one whose text is theirs, joined",
-        _login_again,
-        DECRYPTS,
-        Stage.REVIEW,
-        "the MAC covers texts without boundaries, and an older value still authenticates while the data key stays. The "
-        "review shows the lines. `sops rotate` after each change of keys makes it impossible.",
-    ),
-    "a file of the attacker's own": forgery(
-        "a complete new file, encrypted to the public recipients",
-        lambda scene: scene.own,
-        DECRYPTS,
-        Stage.REVIEW,
-        "whoever knows the recipients can encrypt to them, and sops signs nothing. The review shows that every "
-        "ciphertext and the data key are new.",
-    ),
-}
-"""What an attacker finds in the history, or makes for the public recipients."""

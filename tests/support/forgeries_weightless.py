@@ -8,7 +8,7 @@ from tests.support.workshop import behind
 
 
 _SELECTOR: Final = "encrypted_regex: ^secrets$"
-_NOT_TOLD: Final = "sops was not told to encrypt what stands below secrets"
+_NOT_TOLD: Final = "sops was not told to encrypt what stands below secrets, and nothing else"
 
 
 def _selector(field: str) -> Forge:
@@ -30,21 +30,21 @@ EMPTY: Final[Mapping[str, Forgery]] = {
         edit("    - <READ users>\n", "    - <READ users>\n    - ''\n"),
         DECRYPTS,
         Stage.POLICY,
-        "not a grant",
+        "an entry of acls is not a grant",
     ),
     "add a grant of null": forgery(
         "`-` among the grants",
         edit("    - <READ users>\n", "    - <READ users>\n    -\n"),
         DECRYPTS,
         Stage.POLICY,
-        "not a grant",
+        "an entry of acls is not a grant",
     ),
     "add an empty rule": forgery(
         "`- {}` among the rules",
         edit("    - <180d *>", "    - <180d *>\n    - {}"),
         DECRYPTS,
         Stage.POLICY,
-        "not a rule",
+        "an entry of rotation is not a rule",
     ),
     **{
         f"add a key: {line}": forgery(
@@ -105,7 +105,7 @@ EMPTY: Final[Mapping[str, Forgery]] = {
         edit("        app:\n", "        APP: {}\n        app:\n"),
         DECRYPTS,
         Stage.POLICY,
-        "is the same as 'APP'",
+        "the scope 'app' is the same as 'APP'",
     ),
     "add an empty host": forgery(
         "another target's host with an empty scope",
@@ -139,7 +139,7 @@ SELECTOR: Final[Mapping[str, Forgery]] = {
             ("encrypted_comment_regex: x", MAC, Stage.POLICY, _NOT_TOLD),
             ("unencrypted_comment_regex: x", TAG, Stage.POLICY, _NOT_TOLD),
             ("encrypted-regex: ^secrets$", TAG, Stage.POLICY, _NOT_TOLD),
-            (f"{_SELECTOR}\n    {_SELECTOR}", REFUSES, Stage.DOCUMENT, "a key that stands twice"),
+            (f"{_SELECTOR}\n    {_SELECTOR}", REFUSES, Stage.DOCUMENT, "a key that stands twice in its mapping"),
         )
     },
     "selector by another name": forgery(
@@ -151,8 +151,13 @@ SELECTOR: Final[Mapping[str, Forgery]] = {
         sops_3_11=TAG,
     ),
     **{
-        f"selector: {field}": forgery(
-            f"`{field}`", _selector(f"{_SELECTOR}\n    {field}"), sops, stage, words, sops_3_11=older
+        f"beside the selector: {field}": forgery(
+            f"`{field}` beside the selector",
+            _selector(f"{_SELECTOR}\n    {field}"),
+            sops,
+            stage,
+            words,
+            sops_3_11=older,
         )
         for field, sops, older, stage, words in (
             ("ENCRYPTED_REGEX: ^x$", DECRYPTS, DECRYPTS, Stage.METADATA, "encrypted_regex stands twice in sops"),
@@ -161,11 +166,35 @@ SELECTOR: Final[Mapping[str, Forgery]] = {
             ("unencrypted_\u017fuffix: s", REFUSES, DECRYPTS, Stage.METADATA, "more than one selector"),
             ("unencrypted_suffix: ''", DECRYPTS, DECRYPTS, Stage.HARMLESS, "empty text is no selector"),
             ("unencrypted_suffix: null", DECRYPTS, DECRYPTS, Stage.HARMLESS, "null is no selector"),
-            ("mac_only_encrypted: true", MAC, MAC, Stage.POLICY, "mac_only_encrypted leaves grants"),
-            ("mac_only_encrypted: 't'", MAC, REFUSES, Stage.POLICY, "mac_only_encrypted leaves grants"),
-            ("mac_only_encrypted: 1", MAC, REFUSES, Stage.POLICY, "mac_only_encrypted leaves grants"),
-            ("Mac_Only_Encrypted: true", MAC, DECRYPTS, Stage.POLICY, "mac_only_encrypted leaves grants"),
-            ("mac_only_encrypted: 'yes'", REFUSES, MAC, Stage.METADATA, "neither true nor false"),
+            (
+                "mac_only_encrypted: true",
+                MAC,
+                MAC,
+                Stage.POLICY,
+                "mac_only_encrypted leaves grants and rules without any protection",
+            ),
+            (
+                "mac_only_encrypted: 't'",
+                MAC,
+                REFUSES,
+                Stage.POLICY,
+                "mac_only_encrypted leaves grants and rules without any protection",
+            ),
+            (
+                "mac_only_encrypted: 1",
+                MAC,
+                REFUSES,
+                Stage.POLICY,
+                "mac_only_encrypted leaves grants and rules without any protection",
+            ),
+            (
+                "Mac_Only_Encrypted: true",
+                MAC,
+                DECRYPTS,
+                Stage.POLICY,
+                "mac_only_encrypted leaves grants and rules without any protection",
+            ),
+            ("mac_only_encrypted: 'yes'", REFUSES, MAC, Stage.METADATA, "mac_only_encrypted is neither true nor false"),
             ("mac_only_encrypted: false", DECRYPTS, DECRYPTS, Stage.HARMLESS, "it says what holds without it"),
         )
     },

@@ -39,7 +39,7 @@ def _flow(content: str) -> str:
 
 
 _DEEP: Final = f"x: {'{a: ' * 200}''{'}' * 200}\n"
-_TWICE: Final = "a key that stands twice"
+_TWICE: Final = "a key that stands twice in its mapping"
 _SECOND: Final = "a second document"
 
 STREAM: Final[Mapping[str, Forgery]] = {
@@ -57,15 +57,21 @@ STREAM: Final[Mapping[str, Forgery]] = {
         ("a start of the document", _top("---\n"), DECRYPTS, Stage.HARMLESS, "nothing stands in front of it"),
         ("an end of the document", _end("...\n"), DECRYPTS, Stage.HARMLESS, "nothing stands behind it"),
         ("a byte order mark", _top("\ufeff"), DECRYPTS, Stage.DOCUMENT, "a byte order mark"),
-        ("UTF-16", _whole(lambda text: text.encode("utf-16")), DECRYPTS, Stage.DOCUMENT, "not UTF-8"),
-        ("UTF-32", _whole(lambda text: text.encode("utf-32")), REFUSES, Stage.DOCUMENT, "not UTF-8"),
-        ("no UTF-8", _whole(lambda text: text.encode() + b"# \xff\n"), REFUSES, Stage.DOCUMENT, "not UTF-8"),
+        ("UTF-16", _whole(lambda text: text.encode("utf-16")), DECRYPTS, Stage.DOCUMENT, "the file is not UTF-8 text"),
+        ("UTF-32", _whole(lambda text: text.encode("utf-32")), REFUSES, Stage.DOCUMENT, "the file is not UTF-8 text"),
+        (
+            "no UTF-8",
+            _whole(lambda text: text.encode() + b"# \xff\n"),
+            REFUSES,
+            Stage.DOCUMENT,
+            "the file is not UTF-8 text",
+        ),
         ("a NUL", _end("# \0\n"), REFUSES, Stage.DOCUMENT, "the control character U+0000"),
         ("an escape for terminals", _top("# \x1b[2J\n"), REFUSES, Stage.DOCUMENT, "the control character U+001B"),
         ("NEL ends a comment", _top("# x\u0085x: ''\n"), DECRYPTS, Stage.DOCUMENT, "the line break NEL"),
         ("U+2028 ends a comment", _top("# x\u2028x: ''\n"), DECRYPTS, Stage.DOCUMENT, "the line separator"),
         ("U+2029 ends a comment", _top("# x\u2029x: ''\n"), DECRYPTS, Stage.DOCUMENT, "the paragraph separator"),
-        ("CR ends a comment", _top("# x\rx: ''\n"), DECRYPTS, Stage.DOCUMENT, "a carriage return without"),
+        ("CR ends a comment", _top("# x\rx: ''\n"), DECRYPTS, Stage.DOCUMENT, "a carriage return without a line feed"),
         (
             "CRLF ends lines",
             _whole(lambda text: text.replace("\n", "\r\n")),
@@ -84,6 +90,7 @@ STREAM: Final[Mapping[str, Forgery]] = {
         ("nothing", _whole(lambda _: ""), REFUSES, Stage.DOCUMENT, "the file is empty"),
         ("comments alone", _whole(lambda _: "# nothing\n"), REFUSES, Stage.DOCUMENT, "the file is empty"),
         ("an empty mapping", _whole(lambda _: "{}\n"), REFUSES, Stage.POLICY, "the file is empty"),
+        ("17 MiB of comment", _end(f"#{' ' * 17 * 1024**2}\n"), DECRYPTS, Stage.DOCUMENT, "the file is too large"),
         ("null", _whole(lambda _: "null\n"), REFUSES, Stage.DOCUMENT, "the file holds nothing"),
     )
 }
@@ -99,9 +106,15 @@ NODES: Final[Mapping[str, Forgery]] = {
             _sub("        app:\n", "        app:\n            <<: {}\n"),
             DECRYPTS,
             Stage.DOCUMENT,
-            "<<",
+            "a merge key (<<)",
         ),
-        ("a merge of a key", _sub(" port:", " <<: {new: ''}\n            port:"), DECRYPTS, Stage.DOCUMENT, "<<"),
+        (
+            "a merge of a key",
+            _sub(" port:", " <<: {new: ''}\n            port:"),
+            DECRYPTS,
+            Stage.DOCUMENT,
+            "a merge key (<<)",
+        ),
         ("a tag", _sub("prune: all", "prune: !!str all"), DECRYPTS, Stage.DOCUMENT, "a tag"),
         ("a tag of no name", _sub("prune: all", "prune: ! all"), DECRYPTS, Stage.DOCUMENT, "a tag"),
         ("a tag on a mapping", _sub("secrets:\n", "secrets: !!map\n"), DECRYPTS, Stage.DOCUMENT, "a tag"),
@@ -114,7 +127,7 @@ NODES: Final[Mapping[str, Forgery]] = {
             _whole(lambda text: "- " + text.replace("\n", "\n  ")),
             REFUSES,
             Stage.DOCUMENT,
-            "a list at",
+            "a list at the top of the file",
         ),
         ("mappings in each other, 200 deep", _top(_DEEP), DECRYPTS, Stage.DOCUMENT, "nested too deeply"),
         ("conflict markers in a text", _top("x: '\n<<<<<<< a\n'\n"), MAC, Stage.DOCUMENT, "git conflict markers"),
@@ -142,7 +155,13 @@ NODES: Final[Mapping[str, Forgery]] = {
             Stage.HARMLESS,
             "the same grant",
         ),
-        ("a grant and a line feed", _sub("<READ users>", "|\n      <READ users>"), MAC, Stage.POLICY, "not a grant"),
+        (
+            "a grant and a line feed",
+            _sub("<READ users>", "|\n      <READ users>"),
+            MAC,
+            Stage.POLICY,
+            "an entry of acls is not a grant",
+        ),
         ("prune in a block", _sub("prune: all", "prune: >-\n    all"), DECRYPTS, Stage.HARMLESS, "the same word"),
         ("version in quotes", _sub("version: 1\n", 'version: "1"\n'), DECRYPTS, Stage.HARMLESS, "the same version"),
         ("a scope in flow style", _whole(_flow), DECRYPTS, Stage.HARMLESS, "the same keys and values"),

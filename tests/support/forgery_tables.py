@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tests.support import forgeries_metadata, forgeries_plain, forgeries_sealed, forgeries_weightless, forgeries_yaml
+from tests.support import (
+    forgeries_history,
+    forgeries_metadata,
+    forgeries_plain,
+    forgeries_sealed,
+    forgeries_weightless,
+    forgeries_yaml,
+)
 from tests.support.forgery import Forgery
 
 
@@ -68,7 +75,7 @@ CHAPTERS: Final = (
     Chapter(
         title="Other files, and earlier commits",
         about="Every commit of a file has the same data key until somebody rotates it. Each file has its own.",
-        forgeries=forgeries_sealed.HISTORY,
+        forgeries=forgeries_history.HISTORY,
     ),
     Chapter(
         title="What the metadata is",
