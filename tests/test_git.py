@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from reconciler import git
-from reconciler.errors import Refused
+from reconciler.errors import Refused, Severity
 from reconciler.git import _program, _work_tree
-from reconciler.policy.sources import MAX_FILE_BYTES, MAX_OTHER_BYTES, Sources
+from reconciler.policy.sources import MAX_FILE_BYTES, MAX_OTHER_BYTES, MAX_RULES_BYTES, MAX_TOTAL_BYTES, Sources
 from tests.support.age_keys import AgeKey
 from tests.support.secrets_repo import SecretsRepo
 from tests.support.sops_tool import SopsTool
@@ -343,3 +343,108 @@ def test_damaged_repository_does_not_pass_for_none(part: str, repo: SecretsRepo)
     for ask in (git.head_commit, git.is_dirty, git.is_repository):
         with pytest.raises(Refused):
             ask(repo.root)
+
+
+RULES = b"creation_rules: []\n"
+
+
+def _rules(sources: Sources) -> tuple[str, bytes, str] | None:
+    return None if sources.rules is None else (sources.rules.path, sources.rules.data, sources.rules.prefix)
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "prefix", "beside"),
+    [
+        pytest.param("team/deploy/.sops.yaml", ".sops.yaml", "", {".sops.yaml"}, id="in-the-directory-of-the-run"),
+        pytest.param("team/.sops.yaml", "../.sops.yaml", "deploy/", {".sops.yaml", "README.md"}, id="above"),
+        pytest.param(
+            ".sops.yaml",
+            "../../.sops.yaml",
+            "team/deploy/",
+            {".sops.yaml", "team/README.md", "secrets/targets.yaml", "secrets/a/b.yaml"},
+            id="at-the-top",
+        ),
+    ],
+)
+def test_the_nearest_rules_of_sops_count(
+    repo: SecretsRepo, place: str, path: str, prefix: str, beside: set[str]
+) -> None:
+    """From the directory of the run upwards to the top of the repository, at the commit and in the work tree."""
+    inner = repo.root / "team/deploy"
+    repo.write("team/deploy/secrets/targets.yaml", "targets: {}\n").write("team/README.md", "x")
+    repo.write(".sops.yaml", "further: up\n").write(place, RULES)
+    repo.commit()
+    repo.git("add", "--all")
+    repo.git("commit", "--quiet", "--message", "inner")
+    tree, commit = git.read_work_tree(inner), git.read_commit(inner)
+    assert _rules(tree) == _rules(commit) == (path, RULES, prefix)
+    assert tree.tracked == commit.tracked == frozenset({"secrets/targets.yaml"})
+    assert tree.neighbours == frozenset(beside)
+    repo.write(place, "changed: yes\n")
+    assert _rules(git.read_commit(inner)) == (path, RULES, prefix)
+    assert git.is_dirty(inner) == (path,)
+
+
+def test_rules_above_the_repository_do_not_count(repo: SecretsRepo) -> None:
+    """Whoever owns the folder above could name recipients that no review sees."""
+    (repo.root / ".sops.yaml").unlink()
+    (repo.root.parent / ".sops.yaml").write_bytes(RULES)
+    assert git.read_work_tree(repo.root).rules is None  # outside git, too
+    repo.git("init", "--quiet")
+    assert git.read_work_tree(repo.root).rules is None
+
+
+def test_rules_are_a_regular_file_of_some_size(repo: SecretsRepo) -> None:
+    """A link could lead out of the repository, where no review looks."""
+    rules = repo.root / ".sops.yaml"
+    repo.write("real.yaml", RULES)
+
+    def found() -> tuple[dict[str, str], dict[str, str]]:
+        repo.git("add", "--all", ".")
+        repo.git("commit", "--quiet", "--allow-empty", "--message", "next")
+        tree, commit = git.read_work_tree(repo.root), git.read_commit(repo.root)
+        assert tree.rules is commit.rules is None
+        return _what(tree), _what(commit)
+
+    repo.commit()
+    rules.unlink()
+    rules.symlink_to("real.yaml")
+    kind = {".sops.yaml": "the rules of sops are no regular file"}
+    assert found() == (kind, kind)
+    rules.unlink()
+    repo.write(".sops.yaml/nested.yaml", RULES)
+    assert found() == (kind, kind)
+    shutil.rmtree(rules)
+    repo.write(".sops.yaml", b"#" * (MAX_RULES_BYTES + 1))
+    size = {".sops.yaml": "the file is larger than 1 MiB and was not read"}
+    assert found() == (size, size)
+
+
+def test_rules_in_a_file_that_sops_ignores_are_a_remark(repo: SecretsRepo) -> None:
+    """A .sops.yml is surely meant to be read: an error where nothing else is, else a warning."""
+    repo.write(".sops.yml", RULES)
+    (remark,) = git.read_work_tree(repo.root).remarks
+    assert (remark.path, remark.severity) == (".sops.yml", Severity.WARNING)
+    (repo.root / ".sops.yaml").unlink()
+    (remark,) = git.read_work_tree(repo.root).remarks
+    assert (remark.path, remark.severity) == (".sops.yml", Severity.ERROR)
+
+
+@pytest.mark.parametrize("name", ["a.yaml ", "a.yml.", "a.YAML . "])
+def test_names_that_only_look_like_yaml_are_not_passed_over(repo: SecretsRepo, name: str) -> None:
+    """Nobody would see why what stands in the file is not applied."""
+    repo.write(f"secrets/{name}", b"x").write("secrets/b.yaml.txt", b"x")
+    repo.commit()
+    for sources in (git.read_work_tree(repo.root), git.read_commit(repo.root)):
+        assert [(problem.path, problem.rule) for problem in sources.problems] == [(f"secrets/{name}", "file-name")]
+
+
+def test_all_files_together_are_read_up_to_a_cap(repo: SecretsRepo) -> None:
+    """One push cannot fill the memory with many files either; targets.yaml is read in any case."""
+    for number in range(5):
+        with (repo.root / f"secrets/a/full-{number}.yaml").open("wb") as file:
+            file.truncate(MAX_FILE_BYTES)
+    for sources in (git.read_work_tree(repo.root), (repo.commit(), git.read_commit(repo.root))[1]):
+        assert [(problem.path, problem.rule) for problem in sources.problems] == [("secrets", "file-size")]
+        assert "secrets/targets.yaml" in sources.files
+        assert sum(map(len, sources.files.values())) <= MAX_TOTAL_BYTES + MAX_FILE_BYTES

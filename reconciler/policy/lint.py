@@ -41,6 +41,7 @@ def surroundings_of(sources: Sources, rules: SopsRules) -> Surroundings:
     scope_files = frozenset(rules.path_of(path) for path in sources.scope_files())
     ours = map(rules.path_of, (*sources.files, *(sources.tracked or ())))
     known = frozenset(ours) | (sources.neighbours or frozenset())
+    known -= {rules.path_of(TARGETS_FILE)}  # no rule is for it
     return Surroundings(
         scope_files=tuple(sorted(scope_files)),
         others=tuple(sorted(known - scope_files)),
