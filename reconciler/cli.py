@@ -242,7 +242,7 @@ def plan(
     from reconciler.reconcile import plan_run
 
     settings = context.settings(selectors, **options)
-    terminal.check_output_file(output_file)
+    terminal.check_output_file(output_file, context.root)
     with terminal.reported_failure(settings, form, output_file):
         report = plan_run(settings, context.observer)
     pending = detailed_exitcode and any(target.plan for target in report.targets)
@@ -279,7 +279,7 @@ def apply(
         return not declined
 
     settings = context.settings(selectors, **options)
-    terminal.check_output_file(output_file)
+    terminal.check_output_file(output_file, context.root)
     with terminal.reported_failure(settings, form, output_file):
         report = apply_run(settings, context.observer, confirm)
     if declined and form == "text" and output_file is None and terminal.is_terminal(sys.stdout):
@@ -322,7 +322,7 @@ def validate(context: _Context, /, paths: tuple[Path, ...], form: str, output_fi
     from reconciler import report
     from reconciler.validate import validate as run
 
-    terminal.check_output_file(output_file)
+    terminal.check_output_file(output_file, context.root)
     found = run(context.root, os.environ, paths)
     terminal.show(
         form,

@@ -92,6 +92,9 @@ def show(form: str, *, text: Callable[..., str], output_file: Path | None = None
         text: Renders it for people, given ``color``.
         output_file: Where a pipeline keeps it.
         others: Render it for programs.
+
+    Raises:
+        ReconcilerError: It could not be written; see `print_report`.
     """
     if output_file is None:
         _emit(text(color=colored(sys.stdout)) if form == "text" else others[form]())
@@ -100,18 +103,35 @@ def show(form: str, *, text: Callable[..., str], output_file: Path | None = None
 
 
 def _keep(report: str, output_file: Path, shown: str) -> None:
-    """Write ``report`` to a file and ``shown`` to stdout: also when the file is full."""
+    """Write ``report`` to a file and ``shown`` to stdout: also when the file is full.
+
+    Raises:
+        ReconcilerError: Either could not be written.
+    """
     try:
         output_file.write_text(report, encoding="utf-8")
     except OSError as error:
         _emit(shown)
-        reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        raise UsageError(f"the report could not be written to {output_file}: {reason}") from None
+        # Not an error of usage, as which it would have been told before the run.
+        raise ReconcilerError(
+            f"the report could not be written to {output_file}: {_reason(error)}",
+            advice="the command has done its work, and its report is on stdout; do not count on the file",
+        ) from None
     _emit(shown)
 
 
+def _reason(error: OSError) -> str:
+    """Return why a file could not be written, without its name."""
+    return os.strerror(error.errno) if error.errno else "unknown reason"
+
+
 def _emit(text: str) -> None:
-    """Write ``text`` to stdout, and make sure that it got there."""
+    """Write ``text`` to stdout, and make sure that it got there.
+
+    Raises:
+        ReconcilerError: It did not.
+        BrokenPipeError: Nobody reads any more.
+    """
     try:
         click.echo(text, nl=False)
         if sys.stdout is not None:
@@ -122,8 +142,7 @@ def _emit(text: str) -> None:
         # What is still in the buffer would fail once more, and worse, when Python ends.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        raise ReconcilerError(f"the report could not be written to stdout: {reason}") from None
+        raise ReconcilerError(f"the report could not be written to stdout: {_reason(error)}") from None
 
 
 def rendered(report: "RunReport", form: str, stream: TextIO | None) -> str:
@@ -135,7 +154,11 @@ def rendered(report: "RunReport", form: str, stream: TextIO | None) -> str:
 
 
 def print_report(report: "RunReport", form: str, output_file: Path | None) -> None:
-    """Print the report; with ``output_file`` write it there, and print the text one."""
+    """Print the report; with ``output_file`` write it there, and print the text one.
+
+    Raises:
+        ReconcilerError: It could not be written. What the run did stays done.
+    """
     if output_file is None:
         _emit(rendered(report, form, sys.stdout))
         return
@@ -144,26 +167,58 @@ def print_report(report: "RunReport", form: str, output_file: Path | None) -> No
     _keep(render(report, Format(form)), output_file, rendered(report, "text", sys.stdout))
 
 
-def check_output_file(path: Path | None) -> None:
+def check_output_file(path: Path | None, root: Path) -> None:
     """Make sure that a report can be written to ``path``, before there is anything to report.
 
+    Args:
+        path: As the shell sees it; None is fine.
+        root: Directory that has ``secrets/``.
+
     Raises:
-        UsageError: It cannot, or there is a file that git feeds to a workspace.
+        UsageError: It cannot, or would go where secrets, their keys, their rules or the embedded workspaces are kept.
     """
     if path is None:
         return
-    if "secrets" in path.resolve().parts and path.suffix.lower() in (".yaml", ".yml"):
-        raise UsageError(f"{path} looks like a file of secrets/", advice="write the report somewhere else")
+    from reconciler.policy.sources import FOLDER, RULES_FILE
+    from reconciler.session import STATE_FOLDER
+
+    for name in (FOLDER, RULES_FILE, STATE_FOLDER):
+        if _leads_into(path, root / name):
+            raise UsageError(
+                f"{path} is kept for what {name} is for, not for reports", advice="write the report somewhere else"
+            )
     try:
         path.open("a", encoding="utf-8").close()
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        raise UsageError(f"the report could not be written to {path}: {reason}") from None
+        raise UsageError(f"the report could not be written to {path}: {_reason(error)}") from None
+
+
+def _leads_into(path: Path, place: Path) -> bool:
+    """Tell whether ``path`` is ``place`` or below it, by its words or by the links and names of the file system."""
+    there = place.resolve()
+    for absolute in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  # the words, no link followed
+        for part in (absolute, *absolute.parents):
+            # The same file under another spelling, where case does not count.
+            if part in (there, Path(os.path.abspath(place))) or _is_same(part, place):  # noqa: PTH100  # likewise
+                return True
+    return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False  # one of them is not there
 
 
 @contextlib.contextmanager
 def reported_failure(settings: "Settings", form: str, output_file: Path | None) -> Iterator[None]:
-    """Give programs a document, too, when the run ends before it began; people get the lines on stderr."""
+    """Give programs a document, too, when the run ends before it began; people get the lines on stderr.
+
+    Raises:
+        InputError, Refused: As it was raised inside, once the document is written.
+        ReconcilerError: It could not be written.
+    """
     try:
         yield
     except (InputError, Refused) as error:
@@ -190,7 +245,11 @@ def ask(planned: "RunReport") -> bool:
 
 
 def fit_for_terminal(raw: bytes) -> bytes:
-    """Return ``raw`` fit for a terminal: a value with control characters could take it over."""
+    """Return ``raw`` fit for a terminal: a value with control characters could take it over.
+
+    Raises:
+        UsageError: It is not printable text.
+    """
     try:
         text = raw.decode()
     except UnicodeDecodeError:

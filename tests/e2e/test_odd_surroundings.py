@@ -1,5 +1,6 @@
 """Processes that were started strangely: without stdout, on a full disk, without a home, ended by a signal."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -66,21 +67,50 @@ def test_report_that_does_not_fit_on_the_disk_is_said(demo: Cli) -> None:
     assert done.stderr == b"error: the report could not be written to stdout: No space left on device\n"
 
 
-@pytest.mark.parametrize("path", ["/nonexistent/report", "secrets/app.yaml"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nonexistent/report",
+        "secrets/app.yaml",
+        "secrets/prod/new-report.json",
+        "secrets/prod/prod.agekey",
+        "elsewhere/../secrets/app.yaml",
+        ".sops.yaml",
+        ".reconciler/demo.sqlite3",
+        "link-to-the-file",
+        "link-to-the-folder/app.yaml",
+        "secrets/link-out",
+    ],
+)
 def test_report_file_that_cannot_be_used_is_said_before_anything_is_written(
     path: str, run: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
 ) -> None:
-    """Else the run would have been, and its evidence lost; or a file of secrets overwritten."""
+    """Else the run would have been, and its evidence lost; or files of secrets, keys or rules overwritten."""
     repo.targets({"prod": workspace_server.fields})
     repo.scope_file("app.yaml", {workspace_server.host_key: {"app": {"key": "value"}}})
-    before = repo.read("secrets/app.yaml")
+    (repo.root / "link-to-the-file").symlink_to("secrets/app.yaml")
+    (repo.root / "link-to-the-folder").symlink_to("secrets")
+    (repo.root / "secrets" / "link-out").symlink_to("../report")
+    (repo.root / "elsewhere").mkdir()
+    before = {file: file.read_bytes() for file in repo.root.rglob("*") if file.is_file()}
     file = Path(path) if path.startswith("/") else repo.root / path
 
     refused = run("apply", "prod", "--output-file", str(file)).expect(2)
 
     assert str(file) in refused.stderr
     assert workspace_server.traffic() == []
-    assert repo.read("secrets/app.yaml") == before
+    assert {file: file.read_bytes() for file in repo.root.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("path", ["report.yaml", "secrets-report.yaml", "out/secrets/report.yaml", ".sops.yaml.json"])
+def test_report_file_with_an_innocent_name_is_written(path: str, demo: Cli) -> None:
+    """Only what the tool itself keeps is out of bounds, not everything that is called so."""
+    file = demo.cwd / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    demo("plan", "-o", "json", "--output-file", str(file)).expect()
+
+    assert json.loads(file.read_text())["targets"]
 
 
 def test_time_that_is_none_is_a_usage_error(demo: Cli) -> None:
