@@ -22,7 +22,7 @@ from typing import Final, Never, Self
 
 from reconciler.pysops.age_keys import Keyring
 from reconciler.pysops.errors import IdentityError
-from reconciler.pysops.key_commands import TIMEOUT_S, KeyCommand, Runner, run_program, split_words
+from reconciler.pysops.key_commands import TIMEOUT_S, KeyCommand, Programs, Runner, split_words
 from reconciler.pysops.key_places import default_key_file, ssh_key_files, variable
 from reconciler.pysops.key_texts import KeysFound, keys_of_ssh, keys_of_text, read_key_file
 from reconciler.pysops.wrapped_keys import KeyGroup, WrappedKey
@@ -40,7 +40,7 @@ class Identities:
     Threads may share them.
     """
 
-    __slots__ = ("__at_hand", "__commands", "__find_ssh", "__lock", "__ring", "__ssh", "__ssh_ring")
+    __slots__ = ("__at_hand", "__commands", "__find_ssh", "__lock", "__ring", "__ssh", "__ssh_ring", "__stop")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Identities:
         *,
         find_ssh: Callable[[], KeysFound] = KeysFound,
         commands: Sequence[KeyCommand] = (),
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.__at_hand = at_hand
         self.__ring = Keyring(at_hand.keys)
@@ -55,6 +56,7 @@ class Identities:
         self.__ssh: KeysFound | None = None
         self.__ssh_ring = Keyring(())
         self.__commands = tuple(commands)
+        self.__stop = stop
         self.__lock = threading.Lock()
 
     @classmethod
@@ -64,7 +66,7 @@ class Identities:
         home: Path,
         *,
         platform: str = sys.platform,
-        run: Runner = run_program,
+        run: Runner | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Self:
         """Gather the identities that sops would find.
@@ -73,7 +75,7 @@ class Identities:
             environ: the environment of the process. Programs that print a key get it, but for ``SOPS_AGE_KEY``.
             home: the home directory of the user.
             platform: as `sys.platform`; decides where the key file of the user is.
-            run: runs a program that prints a key.
+            run: runs a program that prints a key; None: `Programs.run`.
             timeout_s: how long, in seconds, such a program, or a pipe instead of a key file, may take.
 
         Returns:
@@ -83,16 +85,23 @@ class Identities:
             *_named_texts(environ, platform, timeout_s),
             _default_file(default_key_file(environ, home, platform), timeout_s),
         ]
+        programs = Programs()
         commands = []
         for name, read in _COMMANDS.items():
             text = variable(environ, name, platform)
             words = None if text is None else split_words(text)
             if words:
-                commands.append(KeyCommand(name, words, environ, read=read, run=run, timeout_s=timeout_s))
+                runner = programs.run if run is None else run
+                commands.append(KeyCommand(name, words, environ, read=read, run=runner, timeout_s=timeout_s))
             elif text is not None:
                 found.append(KeysFound.nothing(f"{name} is not a command"))
         ssh_file = variable(environ, "SOPS_AGE_SSH_PRIVATE_KEY_FILE", platform)
-        return cls(KeysFound.all_of(found), find_ssh=lambda: _ssh_files(ssh_file, home, timeout_s), commands=commands)
+        return cls(
+            KeysFound.all_of(found),
+            find_ssh=lambda: _ssh_files(ssh_file, home, timeout_s),
+            commands=commands,
+            stop=programs.stop,
+        )
 
     @classmethod
     def from_text(cls, text: str, source: str) -> Self:
@@ -126,6 +135,10 @@ class Identities:
     def needs_sops(self) -> bool:
         """Whether there are keys that only the sops program can use: of plugins, or protected by a passphrase."""
         return self._found.needs_sops
+
+    def stop(self) -> None:
+        """End the program that prints a key, for an interrupt of the main thread; none is started any more."""
+        self.__stop()
 
     def open_group(self, group: KeyGroup) -> bytes | None:
         """Decrypt what a key group wraps: the data key, or a part of it.

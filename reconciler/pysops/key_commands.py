@@ -4,10 +4,8 @@ Started without a shell, with the recipient in question in ``SOPS_AGE_RECIPIENT`
 age/keysource.go. What the variables and the programs say never stands in a message: it may be the key.
 """
 
-import io
 import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
+from reconciler.pysops.child import Children
+from reconciler.pysops.errors import BinaryError
 from reconciler.pysops.key_texts import MAX_KEY_FILE_BYTES, KeysFound
 
 
@@ -97,66 +97,42 @@ class KeyCommand:
         return self._read(output, f"what {self._name} prints")
 
 
-def run_program(words: tuple[str, ...], environ: Mapping[str, str], timeout_s: float) -> bytes | RunFailed:
-    """Run a program, without input, and return what it prints. Its stderr goes nowhere.
+class Programs:
+    """Runs programs that print a key. Threads may share it."""
 
-    Not more than a key file may hold is read, and not for longer than ``timeout_s``; then the program is killed.
-    """
-    program = shutil.which(words[0], path=environ.get("PATH", ""))
-    # As Go: nothing is run from the current directory, which may be that of a stranger's repository, by its bare name.
-    if program is None or (PurePath(words[0]).name == words[0] and not PurePath(program).is_absolute()):
-        return RunFailed(reason="names a program that is not found")
-    try:
-        process = subprocess.Popen(  # noqa: S603  # the user's own command, in words, no shell
-            (program, *words[1:]),
-            bufsize=0,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-        )
-    except (OSError, ValueError):
-        return RunFailed(reason="names a program that cannot be run")
-    deadline = time.monotonic() + timeout_s
-    output = _Output(process)
-    if not output.wait(timeout_s):
-        return _kill(process, "did not finish in time")
-    if len(output.data) > MAX_KEY_FILE_BYTES:
-        return _kill(process, "prints more than a key")
-    try:
-        exit_code = process.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return _kill(process, "did not finish in time")
-    return bytes(output.data) if exit_code == 0 else RunFailed(reason="failed")
+    __slots__ = ("_children",)
 
+    def __init__(self) -> None:
+        self._children = Children()
 
-class _Output:
-    """Reads what a program prints, in a thread, as a child of the program may hold the pipe open after its end."""
+    def stop(self) -> None:
+        """End what runs, and start nothing any more."""
+        self._children.stop()
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self.data = bytearray()
-        self._pipe = process.stdout
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+    def run(self, words: tuple[str, ...], environ: Mapping[str, str], timeout_s: float) -> bytes | RunFailed:
+        """Run a program, without input, and return what it prints; not more than a key file may hold.
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for the end of the output, or for too much of it; tell whether one came."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _read(self) -> None:
-        with self._pipe or io.BytesIO() as pipe:
-            while len(self.data) <= MAX_KEY_FILE_BYTES:
-                part = pipe.read(65536)
-                if not part:
-                    break
-                self.data += part
-
-
-def _kill(process: "subprocess.Popen[bytes]", reason: str) -> RunFailed:
-    process.kill()
-    process.wait()
-    return RunFailed(reason=reason)
+        It stays at our terminal, where it may ask for something. Its stderr goes nowhere.
+        """
+        program = shutil.which(words[0], path=environ.get("PATH", ""))
+        # As Go: nothing is run from the current directory, which may be a stranger's repository, by its bare name.
+        if program is None or (PurePath(words[0]).name == words[0] and not PurePath(program).is_absolute()):
+            return RunFailed(reason="names a program that is not found")
+        started = time.monotonic()
+        try:
+            finished = self._children.run(
+                (program, *words[1:]),
+                stdin=b"",
+                environ=environ,
+                timeout_s=timeout_s,
+                max_stdout=MAX_KEY_FILE_BYTES,
+                in_terminal=True,
+            )
+        except BinaryError:
+            if time.monotonic() - started >= timeout_s:
+                return RunFailed(reason="did not finish in time")
+            return RunFailed(reason="names a program that cannot be run to its end, or prints more than a key")
+        return finished.stdout if finished.exit_code == 0 else RunFailed(reason="failed")
 
 
 def split_words(text: str) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pysops import Identities, KeyGroup, Recipient, WrappedKey, metadata
-from reconciler.pysops.key_commands import MAX_RUNS, RunFailed, run_program, split_words
+from reconciler.pysops.key_commands import MAX_RUNS, Programs, RunFailed, split_words
 from tests.support.age_judge import AgeJudge
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsTool
@@ -246,7 +246,7 @@ def python(code: str) -> tuple[str, ...]:
 def test_a_program_prints_what_it_is_asked_for() -> None:
     """Nothing on stdin, the given environment, no shell."""
     code = "import os, sys; print(os.environ['A'], sys.argv[1:], sys.stdin.read())"
-    assert run_program((*python(code), "$A", "*"), {"A": "1"}, 60) == b"1 ['$A', '*'] \n"
+    assert Programs().run((*python(code), "$A", "*"), {"A": "1"}, 60) == b"1 ['$A', '*'] \n"
 
 
 @pytest.mark.parametrize(
@@ -256,26 +256,36 @@ def test_a_program_prints_what_it_is_asked_for() -> None:
         pytest.param(
             "import os, time; os.close(1); time.sleep(60)", 0.3, "did not finish in time", id="hangs without stdout"
         ),
-        pytest.param("while True: print('x' * 1000)", 60, "prints more than a key", id="endless"),
-        pytest.param("print('x' * 10_000_000)", 60, "prints more than a key", id="10 MB"),
+        pytest.param(
+            "while True: print('x' * 1000)",
+            60,
+            "names a program that cannot be run to its end, or prints more than a key",
+            id="endless",
+        ),
+        pytest.param(
+            "print('x' * 10_000_000)",
+            60,
+            "names a program that cannot be run to its end, or prints more than a key",
+            id="10 MB",
+        ),
         pytest.param("raise SystemExit(3)", 60, "failed", id="exit code"),
         pytest.param("import os; os.kill(os.getpid(), 9)", 60, "failed", id="killed"),
         pytest.param(
-            "import subprocess, sys; subprocess.Popen(['sleep', '5'])", 0.3, "did not finish in time", id="left behind"
+            "import subprocess, sys; subprocess.Popen(['sleep', '1'])", 0.3, "did not finish in time", id="left behind"
         ),
     ],
 )
 def test_a_program_is_held_to_its_bounds(code: str, timeout_s: float, reason: str) -> None:
     """In time and in size; it is not waited for any longer."""
     started = time.monotonic()
-    assert run_program(python(code), {"PATH": os.environ["PATH"]}, timeout_s) == RunFailed(reason=reason)
+    assert Programs().run(python(code), {"PATH": os.environ["PATH"]}, timeout_s) == RunFailed(reason=reason)
     assert time.monotonic() - started < 30
 
 
 def test_stderr_goes_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
     """It may quote the key, and a flood of it blocks nothing."""
     code = "import sys; sys.stderr.write('hunter2' * 1_000_000); print('done')"
-    assert run_program(python(code), {}, 60) == b"done\n"
+    assert Programs().run(python(code), {}, 60) == b"done\n"
     assert capfd.readouterr() == ("", "")
 
 
@@ -289,11 +299,25 @@ def test_programs_of_the_current_directory_are_not_found(
         place.parent.mkdir(exist_ok=True)
         place.write_text("#!/bin/sh\necho ran\n")
         place.chmod(0o700)
-    assert run_program(("tool",), {"PATH": path}, 60) == RunFailed(reason="names a program that is not found")
-    assert run_program(("./tool",), {"PATH": path}, 60) == b"ran\n"
+    assert Programs().run(("tool",), {"PATH": path}, 60) == RunFailed(reason="names a program that is not found")
+    assert Programs().run(("./tool",), {"PATH": path}, 60) == b"ran\n"
 
 
 @pytest.mark.parametrize("words", [("a\0b",), (PYTHON, "\0"), ("/etc/passwd",), ("/",)])
 def test_what_cannot_be_run_is_a_reason(words: tuple[str, ...]) -> None:
     """Nothing is raised."""
-    assert isinstance(run_program(words, {"PATH": "/bin"}, 60), RunFailed)
+    assert isinstance(Programs().run(words, {"PATH": "/bin"}, 60), RunFailed)
+
+
+def test_a_program_can_be_stopped(judge: AgeJudge, file: bytes) -> None:
+    """An interrupt reaches the main thread alone, and that must not wait for a program in another."""
+    found = judge.identities({"SOPS_AGE_KEY_CMD": "sleep 60"})
+    opened: list[bytes | None] = []
+    thread = threading.Thread(target=lambda: opened.append(found.open_group(group_of(file))))
+    started = time.monotonic()
+    thread.start()
+    found.stop()
+    thread.join(30)
+    assert opened == [None]
+    assert found.open_group(group_of(file)) is None
+    assert time.monotonic() - started < 30
