@@ -1,7 +1,9 @@
 """Key services from the command line: whom the files of a repository may make us talk to, and what that opens."""
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +11,9 @@ import pytest
 
 from reconciler.pysops import Recipient
 from reconciler.pysops.binary import SopsBinary
+from reconciler.pysops.decryptor import MAX_AT_ONCE
 from tests.support.age_keys import AgeKey
-from tests.support.cli import Cli
+from tests.support.cli import Cli, program
 from tests.support.fake_sops import FakeSops
 from tests.support.secrets_repo import SecretsRepo, scope_text
 from tests.support.sops_tool import SopsTool
@@ -212,3 +215,41 @@ def test_what_the_program_says_never_shows(
         assert leaked.isdisjoint(fake.calls[-1].environ)
     assert workspace_server.writes() == []
     assert "SOPS_AGE_KEY" not in os.environ
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_programs_as_well(
+    number: signal.Signals, repo: SecretsRepo, workspace_server: WorkspaceServer, tmp_path: Path
+) -> None:
+    """Whoever gives up does not wait for a key service, nor leave something behind that goes on asking it."""
+    repo.targets({"prod": workspace_server.fields})
+    for name in ("a", "b", "c", "d"):
+        repo.scope_file(f"prod/{name}.yaml", {workspace_server.host_key: {name: {"k": CANARY}}})
+    fake = FakeSops(tmp_path / "fake", sleep_s=60)
+    run = Cli(cwd=repo.root, env={**workspace_server.env, **fake.environ, "PATH": os.environ["PATH"]})
+    process = subprocess.Popen(
+        program("apply", "prod", "--yes", "--decryptor", "sops"),
+        cwd=repo.root,
+        env=run.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while len(fake.calls) < 1 + MAX_AT_ONCE:
+        assert process.poll() is None
+        time.sleep(0.02)
+    started = time.monotonic()
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 10
+    assert len(fake.calls) == 1 + MAX_AT_ONCE
+    assert not any(_is_running(call.pid) for call in fake.calls)
+    assert workspace_server.writes() == []
