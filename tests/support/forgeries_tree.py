@@ -7,12 +7,12 @@ from typing import Final
 
 from tests.support.age_keys import AgeKey
 from tests.support.secrets_repo import SecretsRepo
-from tests.support.workshop import Workshop, replaced
+from tests.support.workshop import replaced
 
 
 FILE: Final = "secrets/prod/app.yaml"
 
-_Attack = Callable[[SecretsRepo, Workshop], object]
+_Attack = Callable[[SecretsRepo], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +50,15 @@ def _for_review(attack: str, make: _Attack, words: str, applied: frozenset[str] 
 
 
 def _copied(path: str) -> _Attack:
-    return lambda repo, _: repo.write(path, repo.read(FILE))
+    return lambda repo: repo.write(path, repo.read(FILE))
 
 
 def _written(path: str, content: str) -> _Attack:
-    return lambda repo, _: repo.write(path, content)
+    return lambda repo: repo.write(path, content)
 
 
 def _renamed(path: str) -> _Attack:
-    def make(repo: SecretsRepo, _: Workshop) -> None:
+    def make(repo: SecretsRepo) -> None:
         target = repo.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         (repo.root / FILE).rename(target)
@@ -67,7 +67,7 @@ def _renamed(path: str) -> _Attack:
 
 
 def _linked(path: str, to: str) -> _Attack:
-    def make(repo: SecretsRepo, _: Workshop) -> None:
+    def make(repo: SecretsRepo) -> None:
         repo.write("outside/app.yaml", repo.read(FILE))
         (repo.root / FILE).unlink()
         (repo.root / path).symlink_to(to)
@@ -75,7 +75,7 @@ def _linked(path: str, to: str) -> _Attack:
     return make
 
 
-def _submodule(repo: SecretsRepo, _: Workshop) -> None:
+def _submodule(repo: SecretsRepo) -> None:
     repo.git("update-index", "--add", "--cacheinfo", f"160000,{repo.git('rev-parse', 'HEAD').strip()},secrets/more")
     (repo.root / "secrets/more").mkdir()
 
@@ -96,13 +96,13 @@ def _name(repo: SecretsRepo, *recipients: str) -> None:
     repo.write(".sops.yaml", f"creation_rules:\n{rule}")
 
 
-def _rules_and_file(repo: SecretsRepo, _: Workshop) -> None:
+def _rules_and_file(repo: SecretsRepo) -> None:
     """Add a recipient to the rules and to both files, so that each fits the other."""
     _name(repo, repo.key.recipient, _with_stranger(repo))
     (repo.root / "secrets/prod/other.yaml").unlink()
 
 
-def _no_rules(repo: SecretsRepo, _: Workshop) -> None:
+def _no_rules(repo: SecretsRepo) -> None:
     _with_stranger(repo)
     (repo.root / ".sops.yaml").unlink()
 
@@ -145,17 +145,17 @@ TREE: Final[Mapping[str, TreeForgery]] = {
     ),
     "rules without our recipient": _refused(
         "`.sops.yaml` names somebody else",
-        lambda repo, _: _name(repo, AgeKey.generate().recipient),
+        lambda repo: _name(repo, AgeKey.generate().recipient),
         "can open the file and read every value, though .sops.yaml:2 does not name it",
     ),
     "rules with a recipient more": _refused(
         "`.sops.yaml` names the attacker too, in the hope for a later `sops updatekeys`",
-        lambda repo, _: _name(repo, repo.key.recipient, AgeKey.generate().recipient),
+        lambda repo: _name(repo, repo.key.recipient, AgeKey.generate().recipient),
         "cannot open the file, though .sops.yaml:2 names it",
     ),
     "a recipient more in a file": _refused(
         "a stanza of the attacker's in the file alone",
-        lambda repo, _: _with_stranger(repo),
+        _with_stranger,
         "can open the file and read every value, though .sops.yaml:2 does not name it",
     ),
     "an empty file": _refused("an empty file", _written("secrets/prod/empty.yaml", ""), "the file is empty"),
