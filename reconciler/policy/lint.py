@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from reconciler.errors import Problem, Severity
 from reconciler.policy.findings import Findings
-from reconciler.policy.path_regex import Beginning, beginning_of
 from reconciler.policy.sops_rules import SopsRules
 from reconciler.policy.sources import FOLDER, RULES_FILE, TARGETS_FILE, Sources
 from reconciler.policy.targets import Targets
 from reconciler.pysops.config import CreationRule
+from reconciler.pysops.path_regex import Beginning, beginning_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,12 +216,13 @@ def _metadata(document: Document, findings: Findings) -> Metadata | None:
             advice="take it out of .sops.yaml, decrypt the file and encrypt it again",
             rule="mac-only-encrypted",
         )
-    seen: set[Recipient] = set()
-    for wrapped in metadata.wrapped_keys:
-        if wrapped.recipient in seen:
-            what = "the same recipient stands there twice"
-            findings.add(wrapped.mark, what, expected="each recipient once", rule="duplicate-recipient")
-        seen.add(wrapped.recipient)
+    for group in metadata.key_groups:  # of several groups each holds another part of the key, also for the same person
+        seen: set[Recipient] = set()
+        for wrapped in group:
+            if wrapped.recipient in seen:
+                what = "the same recipient stands there twice"
+                findings.add(wrapped.mark, what, expected="each recipient once", rule="duplicate-recipient")
+            seen.add(wrapped.recipient)
     return metadata
 
 

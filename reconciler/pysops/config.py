@@ -11,14 +11,16 @@ True
 ['pgp ABCD', 'pgp EF']
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from reconciler.pysops.config_fields import Fields, did_you_mean, flag_of, items_of, text_of, threshold_of
 from reconciler.pysops.config_keys import RULE_KEYS, KeyGroupNames, key_group_of, key_group_of_rule
 from reconciler.pysops.document import Mapping, Node, parse
 from reconciler.pysops.errors import ConfigError, DocumentError, Mark
+from reconciler.pysops.path_regex import beginning_of
 from reconciler.pysops.selectors import compile_re2
 from reconciler.pysops.wrapped_keys import Recipient
 
@@ -83,11 +85,7 @@ class CreationRule:
 
     def matches(self, path: str) -> bool:
         """Tell whether the rule is for ``path``, relative to the directory of the configuration."""
-        if self.path_regex is None:
-            return True
-        found = compile_re2(self.path_regex)
-        # Go takes bytes that are no UTF-8 for U+FFFD; Python carries them as lone surrogates.
-        return found is not None and found(path.encode(errors="replace").decode())
+        return self.path_regex is None or _finder(self.path_regex)(path)
 
     def groups_for(self, recipients: Collection[Recipient]) -> tuple[frozenset[Recipient], ...]:
         """Return the groups with the names that a file may give them.
@@ -175,6 +173,24 @@ def _rule(node: Node) -> CreationRule:
         unencrypted_comment_regex=selectors.get("unencrypted_comment_regex"),
         encrypted_comment_regex=selectors.get("encrypted_comment_regex"),
     )
+
+
+@cache
+def _finder(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether ``pattern`` is found in a path; mostly by its plain text, without asking RE2."""
+    beginning = beginning_of(pattern)
+    search = compile_re2(pattern)
+    text = beginning.text
+
+    def find(path: str) -> bool:
+        if not (path.startswith(text) if beginning.anchored else text in path):
+            return False
+        if beginning.alone and "\n" not in path:
+            return True
+        # Go takes bytes that are no UTF-8 for U+FFFD; Python carries them as lone surrogates.
+        return search is not None and search(path.encode(errors="replace").decode())
+
+    return find
 
 
 def _versions(named: Recipient, recipients: Collection[Recipient]) -> tuple[Recipient, ...]:

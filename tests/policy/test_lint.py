@@ -3,14 +3,10 @@
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reconciler.errors import Problem, Severity
 from reconciler.policy import Sources, load
-from reconciler.policy.path_regex import beginning_of
 from reconciler.policy.sources import RulesFile, misnamed_rules
-from reconciler.pysops.selectors import compile_re2
 from tests.policy.samples import PATH, TARGETS, scope_yaml, sources
 
 
@@ -147,23 +143,3 @@ def test_remarks_of_collecting_are_shown() -> None:
     policy = load(Sources(files=sources(FILES, targets=FED).files, remarks=(remark,)))
     assert remark in policy.lint()
     assert remark not in policy.problems()
-
-
-_PIECES = st.sampled_from(["a", "/", "b", r"\.", ".", "x*", "y+", "[ab]", "(a|b)", "z?", "$", r"\w", ".*", "|", "(?i)"])
-_PATTERNS = st.tuples(st.sampled_from(["", "^", ".*"]), st.lists(_PIECES, max_size=5)).map(
-    lambda parts: parts[0] + "".join(parts[1])
-)
-
-
-@given(_PATTERNS, _PATTERNS, st.lists(st.text("ab/.xyz", max_size=8), min_size=1, max_size=20))
-def test_what_is_said_of_a_beginning_holds(first: str, second: str, paths: list[str]) -> None:
-    """Its text stands in every path that matches; what it covers, it takes."""
-    one, two = compile_re2(first), compile_re2(second)
-    if one is None or two is None:
-        return
-    beginning = beginning_of(first)
-    for path in paths:
-        if one(path):
-            assert path.startswith(beginning.text) if beginning.anchored else beginning.text in path
-        if two(path) and beginning.covers(beginning_of(second)):
-            assert one(path)

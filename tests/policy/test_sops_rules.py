@@ -1,12 +1,19 @@
 """Files beside the rules of .sops.yaml: whom it names, what it encrypts; and every keyless reason for a refusal."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from reconciler import git
 from reconciler.errors import InvalidInput, Problem, Severity
 from reconciler.policy import Policy, Sources, load
 from reconciler.policy.sources import RulesFile
 from reconciler.pysops import Recipient
 from tests.policy.samples import ENC, METADATA, PATH, envelope, scope_yaml, sources
+from tests.support.age_keys import AgeKey
+from tests.support.secrets_repo import SecretsRepo, scope_text
+from tests.support.sops_tool import SopsTool
 
 
 AGE = tuple(f"age1{letter * 58}" for letter in "qpzry")
@@ -272,3 +279,46 @@ def test_each_keyless_reason_has_its_rule(text: str, rule: str) -> None:
     problems = load(sources({PATH: text})).problems()
     assert {problem.rule for problem in problems} == ({rule} if rule else set())
     assert all(problem.severity is Severity.ERROR for problem in problems)
+
+
+@pytest.mark.parametrize("change", ["nobody", "one-less", "one-more", "another-group"])
+def test_what_updatekeys_would_change_is_a_problem_and_what_it_changed_is_none(
+    change: str, tmp_path: Path, sops: SopsTool, age_key: AgeKey
+) -> None:
+    """The binary and we agree on whether the recipients of a file are those of its rule."""
+    other, third = AgeKey.generate().recipient, AgeKey.generate().recipient
+    groups = [[age_key.recipient, other], [age_key.recipient, third]]
+    repo = SecretsRepo(tmp_path, sops=sops, key=age_key)
+
+    def rules(groups: list[list[str]]) -> None:
+        lines = "".join(f"        - age: [{', '.join(group)}]\n" for group in groups)
+        repo.write(".sops.yaml", f"creation_rules:\n    - encrypted_regex: ^secrets$\n      key_groups:\n{lines}")
+
+    def run(*arguments: str) -> str:
+        environment = {"HOME": str(tmp_path), "SOPS_AGE_KEY": age_key.identity}
+        command = (str(sops.binary), *arguments)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+        return done.stderr.decode()
+
+    def problems() -> list[str]:
+        found = load(git.read_work_tree(tmp_path)).problems()
+        return [problem.rule for problem in found if problem.path == "secrets/a.yaml"]
+
+    rules(groups)
+    repo.targets({"demo": repo.embedded("demo")})
+    repo.write("secrets/a.yaml", scope_text({"demo": {"app": {"key": "value"}}}))
+    run("encrypt", "--in-place", "secrets/a.yaml")
+    assert problems() == []
+    rules(
+        {
+            "nobody": groups,
+            "one-less": [groups[0][:1], groups[1]],
+            "one-more": [[*groups[0], AgeKey.generate().recipient], groups[1]],
+            "another-group": [[*groups[0], third], groups[1][:1]],
+        }[change]
+    )
+    found = problems()
+    up_to_date = "already up to date" in run("updatekeys", "--yes", "secrets/a.yaml")
+    assert up_to_date is (found == [])
+    assert up_to_date is (change == "nobody")
+    assert problems() == []

@@ -369,7 +369,7 @@ RECIPIENTS: Final[Mapping[str, Forgery]] = {
         honest(_twice_grouped),
         NO_KEY,
         Stage.POLICY,
-        "the same recipient stands there twice",
+        "in other key groups",
     ),
     **{
         f"shamir_threshold: {value}": forgery(
