@@ -29,7 +29,7 @@ from reconciler.pysops.replacing import replace_file, write_private
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.sops_arguments import TextTree, TreePath, index_of, json_of
 from reconciler.pysops.sops_failures import failure_of
-from reconciler.pysops.sops_json import read_values
+from reconciler.pysops.sops_json import check_encrypted, read_values
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.sops_program import Version, check_fit, locate, version_of
 from reconciler.pysops.wrapped_keys import Recipient
@@ -156,6 +156,8 @@ class SopsBinary:
         metadata = self._admitted(document, named)
         environ = self._environ(metadata)
         selector = _selector(metadata)
+        if selector is not None:
+            check_encrypted(document, selector)
         arguments = ("--indent", "0", "decrypt", "--input-type", "yaml", "--output-type", "json")
 
         def run(*further: str) -> bytes:

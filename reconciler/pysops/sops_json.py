@@ -73,6 +73,32 @@ def read_values(document: Document, selector: Selector | None, output: bytes, ex
     return _Reader(selector, extract).mapping(document.root, found, (), matched=False)
 
 
+def check_encrypted(document: Document, selector: Selector) -> None:
+    """Make sure that nothing stands in plain that must be encrypted; the program has one exit code for that and tags.
+
+    Raises:
+        DocumentError: something does; carries its place.
+    """
+    waiting: list[tuple[Node, bool]] = [
+        (entry.value, selector.matches(entry.key.text))
+        for entry in document.root.entries
+        if entry.key.text != METADATA_KEY
+    ]
+    while waiting:
+        node, matched = waiting.pop()
+        match node:
+            case Mapping():
+                waiting.extend((each.value, matched or selector.matches(each.key.text)) for each in node.entries)
+            case Sequence():
+                waiting.extend((item, matched) for item in node.items)
+            case Scalar():
+                empty = node.kind is ScalarKind.NULL or (node.kind is ScalarKind.STR and not node.text)
+                if selector.encrypts(matched=matched) and not empty and _envelope(node) is None:
+                    raise _not_encrypted(node.mark)
+            case _:
+                assert_never(node)
+
+
 def _parsed(output: bytes) -> object:
     # Returns instead of raising: the exception of the parser holds everything that was printed.
     try:
@@ -161,12 +187,7 @@ class _Reader:
         if node.kind is ScalarKind.STR and not node.text:
             return _plain(node, found)
         if envelope is None:
-            raise DocumentError(
-                "a value that is not encrypted, though the metadata says it is",
-                mark=node.mark,
-                expected="ENC[AES256_GCM,…]",
-                advice="set it with sops, or encrypt the file again",
-            )
+            raise _not_encrypted(node.mark)
         if envelope.kind == "str":
             return self._text(node.mark, envelope, found, path)
         value = _typed(envelope, found)
@@ -244,6 +265,15 @@ def _utf8(text: str) -> bytes | None:
 
 def _as_go_prints(exact: bytes) -> str:
     return _ESCAPED_BYTE.sub("\ufffd", exact.decode(errors="surrogateescape"))
+
+
+def _not_encrypted(mark: Mark) -> DocumentError:
+    return DocumentError(
+        "a value that is not encrypted, though the metadata says it is",
+        mark=mark,
+        expected="ENC[AES256_GCM,…]",
+        advice="set it with sops, or encrypt the file again",
+    )
 
 
 def _differs(mark: Mark) -> DecryptionError:

@@ -176,7 +176,7 @@ def test_what_changes_nothing_leaves_the_file_untouched(binary: SopsBinary, fold
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-@pytest.mark.parametrize("name", ["-i", "--help", "--ignore-mac", "--output=x.yaml", "-", "a\nb", "a b", "é", "$(x)"])
+@pytest.mark.parametrize("name", ["-i", "--help", "--ignore-mac", "-", "a\nb", "é $(x)"])
 def test_no_file_name_is_taken_for_an_option(
     name: str, binary: SopsBinary, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +241,8 @@ def test_a_selector_that_sops_ignores_does_not_make_plain_text(
         pytest.param(lambda text: text.replace("data:", "data:A", 1), pysops.DocumentError, id="not-whole"),
         pytest.param(lambda text: text.replace("\nm: ", "\nk: "), pysops.TamperedValue, id="renamed"),
         pytest.param(lambda text: text.replace("type:str", "type:int", 1), pysops.TamperedValue, id="type"),
+        pytest.param(lambda text: f"new: plain\n{text}", pysops.DocumentError, id="not-encrypted"),
+        pytest.param(lambda text: f"new: [{{x: 5}}]\n{text}", pysops.DocumentError, id="not-encrypted-below"),
         pytest.param(lambda text: text[text.index("m: ") :], pysops.MacMismatch, id="removed"),
         pytest.param(lambda text: text.replace('lastmodified: "2', 'lastmodified: "1'), pysops.MacMismatch, id="date"),
     ],
@@ -277,7 +279,7 @@ def test_places_that_cannot_be_named_are_refused(index: list[str], binary: SopsB
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("key", ['"', "'", 'a"]', "a]b", "ä", " ", "", "-x", "--help", "\\", "a:b", "0"])
+@pytest.mark.parametrize("key", ['"', "a]b", "", "--help", "\\ ä", "0"])
 def test_any_other_key_can_be_named(key: str, binary: SopsBinary, folder: Path) -> None:
     """It comes out as it went in."""
     path = _file(binary, folder, b"a: old\n")

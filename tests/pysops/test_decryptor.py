@@ -117,7 +117,7 @@ _TREES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 @given(tree=st.dictionaries(st.text().filter(lambda key: key not in {"sops", "<<"}), _TREES, min_size=1, max_size=4))
 def test_random_trees_come_out_the_same_either_way(
     tree: dict[str, object], sops: SopsTool, age_key: AgeKey, environ: dict[str, str]
