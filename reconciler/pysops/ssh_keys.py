@@ -131,7 +131,12 @@ def _pem_blocks(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
 
 def _names_a_cipher(decoded: bytes) -> bool:
     """Tell whether a key in the form of OpenSSH is encrypted; see PROTOCOL.key of OpenSSH."""
-    return decoded.startswith(_OPENSSH_MAGIC) and not decoded.startswith(_OPENSSH_MAGIC + b"\0\0\0\x04none")
+    if not decoded.startswith(_OPENSSH_MAGIC):
+        return False
+    rest = decoded[len(_OPENSSH_MAGIC) :]
+    length = int.from_bytes(rest[:4])
+    name = rest[4 : 4 + length]
+    return len(name) == length > 0 and name != b"none"
 
 
 def _load(kind: bytes, pem: bytes) -> SshKey | None:
