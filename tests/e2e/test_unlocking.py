@@ -132,7 +132,7 @@ _OTHER_KEY = AgeKey.generate()
     ("env", "words"),
     [
         pytest.param({}, ("no identity at hand opens the file", "tried: SOPS_AGE_KEY"), id="wrong-key"),
-        pytest.param({"SOPS_AGE_KEY_CMD": "echo x"}, ("SOPS_AGE_KEY_CMD is set", "not supported"), id="command"),
+        pytest.param({"SOPS_AGE_KEY_CMD": "echo x"}, ("what SOPS_AGE_KEY_CMD prints is not used", "line 1 is no age identity"), id="command"),
         pytest.param({"SOPS_AGE_KEY_FILE": "/nowhere"}, ("SOPS_AGE_KEY_FILE names does not exist",), id="no-file"),
         pytest.param({"SOPS_AGE_KEY_FILE": "/dev/null"}, ("holds no age identity",), id="empty-file"),
         pytest.param({"SOPS_AGE_KEY_FILE": "/"}, ("cannot be read",), id="folder"),
@@ -166,7 +166,7 @@ def test_file_for_another_key_stops_its_scope_alone(
         pytest.param(_OTHER_KEY.identity[:-1], ("line 1 is no age identity",), id="cut-off"),
         pytest.param(_OTHER_KEY.identity.lower(), ("line 1 is no age identity",), id="lower-case"),
         pytest.param(_OTHER_KEY.identity, ("no identity at hand", _OTHER_KEY.recipient), id="wrong"),
-        pytest.param("AGE-SECRET-KEY-PQ-1CANARY", ("post-quantum key", "not supported"), id="post-quantum"),
+        pytest.param("AGE-SECRET-KEY-PQ-1CANARY", ("line 1 is no age identity",), id="post-quantum"),
         pytest.param("age-encryption.org/v1\nCANARY", ("passphrase",), id="encrypted"),
     ],
 )
