@@ -21,8 +21,8 @@ from reconciler.policy.scope_values import EMPTY_TEXT, Feed, Form, KeyEntry
 from reconciler.policy.selection import ScopePolicy, SelectedTarget
 from reconciler.policy.sources import Sources, escaped
 from reconciler.policy.targets import EmbeddedSettings, Target, WorkspaceSettings
+from reconciler.pysops.binary.key_sources import with_age_file_only
 from reconciler.pysops.decryptor import Decryptor, LockedFile, Unlocker
-from reconciler.pysops.key_sources import with_age_file_only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

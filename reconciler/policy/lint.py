@@ -18,8 +18,8 @@ from reconciler.policy.findings import Findings
 from reconciler.policy.sops_rules import SopsRules
 from reconciler.policy.sources import FOLDER, RULES_FILE, TARGETS_FILE, Sources
 from reconciler.policy.targets import Targets
-from reconciler.pysops.config import CreationRule
-from reconciler.pysops.path_regex import Beginning, beginning_of
+from reconciler.pysops.config.creation_rules import CreationRule
+from reconciler.pysops.config.path_regex import Beginning, beginning_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

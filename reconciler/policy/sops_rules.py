@@ -16,7 +16,7 @@ from reconciler.errors import Problem
 from reconciler.policy.findings import Findings
 from reconciler.policy.sources import RULES_FILE, RulesFile, Sources, escaped
 from reconciler.pysops import ConfigError, Metadata, Recipient
-from reconciler.pysops.config import CreationRule, SopsConfig, parse_config
+from reconciler.pysops.config.creation_rules import CreationRule, SopsConfig, parse_config
 
 
 ENCRYPTED_REGEX: Final = "^secrets$"

@@ -20,10 +20,11 @@ reconciler.pysops.errors.MetadataError: the file is not encrypted: it has no sop
 Every error is a `SopsError`; none quotes the file. What is read and what is refused: docs/pysops.md.
 """
 
+import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.pysops.crypt import decrypt
 from reconciler.pysops.document import MAX_FILE_BYTES, Document, Entry, Mapping, Node, Scalar, Sequence, parse
 from reconciler.pysops.envelope import Envelope, EnvelopeKind, parse_envelope
 from reconciler.pysops.errors import (
@@ -40,17 +41,26 @@ from reconciler.pysops.errors import (
     TamperedValue,
 )
 from reconciler.pysops.files import read_file
-from reconciler.pysops.identities import Identities
 from reconciler.pysops.scalars import ScalarKind
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind, Recipient, WrappedKey
+
+
+if TYPE_CHECKING:
+    from reconciler.pysops.binary import SopsBinary
+    from reconciler.pysops.config import CreationRule, SopsConfig, parse_config
+    from reconciler.pysops.crypt import decrypt
+    from reconciler.pysops.decryptor import Decryptor, LockedFile, Unlocker
+    from reconciler.pysops.identities import Identities
 
 
 __all__ = [
     "MAX_FILE_BYTES",
     "BinaryError",
     "ConfigError",
+    "CreationRule",
     "DecryptionError",
+    "Decryptor",
     "Document",
     "DocumentError",
     "Entry",
@@ -60,6 +70,7 @@ __all__ = [
     "IdentityError",
     "KeyGroup",
     "KeyKind",
+    "LockedFile",
     "MacMismatch",
     "Mapping",
     "Mark",
@@ -71,26 +82,51 @@ __all__ = [
     "Scalar",
     "ScalarKind",
     "Sequence",
+    "SopsBinary",
+    "SopsConfig",
     "SopsError",
     "TamperedValue",
+    "Unlocker",
     "WrappedKey",
     "decrypt",
     "load",
     "load_bytes",
     "metadata",
     "parse",
+    "parse_config",
     "parse_envelope",
     "read_file",
     "read_metadata",
     "recipients",
 ]
 
+_WHERE: Final = {
+    "CreationRule": "config",
+    "Decryptor": "decryptor",
+    "Identities": "identities",
+    "LockedFile": "decryptor",
+    "SopsBinary": "binary",
+    "SopsConfig": "config",
+    "Unlocker": "decryptor",
+    "decrypt": "crypt",
+    "parse_config": "config",
+}
+"""What is imported only when it is asked for: reading without a key is a third of the whole, and must start quickly."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # type checkers see the imports above
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
 
 Source = bytes | str | os.PathLike[str]
 """The bytes of a file, or its path."""
 
 
-def load(source: Source, identities: Identities | None = None) -> dict[str, object]:
+def load(source: Source, identities: "Identities | None" = None) -> dict[str, object]:
     """Decrypt one document.
 
     Args:
@@ -106,8 +142,11 @@ def load(source: Source, identities: Identities | None = None) -> dict[str, obje
     return load_bytes(_bytes_of(source), identities)
 
 
-def load_bytes(data: bytes, identities: Identities | None = None) -> dict[str, object]:
+def load_bytes(data: bytes, identities: "Identities | None" = None) -> dict[str, object]:
     """Decrypt one document, the bytes of which are at hand; otherwise the same as `load`."""
+    from reconciler.pysops.crypt import decrypt
+    from reconciler.pysops.identities import Identities
+
     document = parse(data)
     if identities is None:
         home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home() raises in containers without a user entry

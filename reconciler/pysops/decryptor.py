@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from reconciler.pysops.binary import SopsBinary, without_frames
+from reconciler.pysops.binary.key_sources import check_askable
+from reconciler.pysops.binary.wrapper import SopsBinary, without_frames
 from reconciler.pysops.child import Children, has_terminal
 from reconciler.pysops.crypt import decrypt
 from reconciler.pysops.document import Document
 from reconciler.pysops.errors import BinaryError, DecryptionError, NoIdentity, SopsError
 from reconciler.pysops.identities import Identities
-from reconciler.pysops.key_sources import check_askable
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import Recipient
 
@@ -95,6 +95,7 @@ class Unlocker:
     def stop(self) -> None:
         """End the programs that run, for an interrupt of the main thread. Calls that wait for them fail."""
         self._children.stop()
+        self.identities.stop()
 
     def unlock(self, file: LockedFile) -> dict[str, object]:
         """Open one file.

@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Never, Self
 
-from reconciler.pysops.age_keys import Keyring
+from reconciler.pysops.age.age_keys import Keyring
+from reconciler.pysops.age.key_commands import TIMEOUT_S, KeyCommand, Programs, Runner, split_words
+from reconciler.pysops.age.key_places import default_key_file, ssh_key_files, variable
+from reconciler.pysops.age.key_texts import KeysFound, keys_of_ssh, keys_of_text, read_key_file
 from reconciler.pysops.errors import IdentityError
-from reconciler.pysops.key_commands import TIMEOUT_S, KeyCommand, Programs, Runner, split_words
-from reconciler.pysops.key_places import default_key_file, ssh_key_files, variable
-from reconciler.pysops.key_texts import KeysFound, keys_of_ssh, keys_of_text, read_key_file
 from reconciler.pysops.wrapped_keys import KeyGroup, WrappedKey
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from reconciler.pysops import Recipient
-from reconciler.pysops.binary import SopsBinary
+from reconciler.pysops.binary.wrapper import SopsBinary
 from reconciler.pysops.decryptor import MAX_AT_ONCE
 from tests.support.age_keys import AgeKey
 from tests.support.cli import Cli, program

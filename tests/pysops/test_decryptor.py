@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler import pysops
-from reconciler.pysops.binary import SopsBinary
+from reconciler.pysops.binary.output import MAX_EXTRACTED
+from reconciler.pysops.binary.wrapper import SopsBinary
 from reconciler.pysops.decryptor import MAX_AT_ONCE, Decryptor, LockedFile, Unlocker
-from reconciler.pysops.sops_json import MAX_EXTRACTED
 from reconciler.pysops.wrapped_keys import Recipient
 from tests.support.age_keys import AgeKey
 from tests.support.fake_sops import FakeSops

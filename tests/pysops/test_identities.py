@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.pysops import Identities, KeyGroup, Mark, Recipient, WrappedKey, metadata
-from reconciler.pysops.key_texts import MAX_KEY_FILE_BYTES
+from reconciler.pysops.age.key_texts import MAX_KEY_FILE_BYTES
 from tests.support.age_judge import AgeJudge
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsTool

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from reconciler.pysops import bech32
-from reconciler.pysops.hybrid import parse_hybrid_key
+from reconciler.pysops.age import bech32
+from reconciler.pysops.age.hybrid import parse_hybrid_key
 
 
 SshForm = Literal["openssh", "pkcs1", "pkcs8"]

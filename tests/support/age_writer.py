@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from reconciler.pysops import bech32
-from reconciler.pysops.age_file import Stanza
+from reconciler.pysops.age import bech32
+from reconciler.pysops.age.age_file import Stanza
 
 
 def hybrid_stanza(recipient: str, file_key: bytes, *, info: bytes = b"age-encryption.org/mlkem768x25519") -> Stanza:

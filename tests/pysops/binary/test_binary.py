@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import pysops
-from reconciler.pysops.binary import SopsBinary
+from reconciler.pysops.binary.wrapper import SopsBinary
 from reconciler.pysops.child import MAX_STDERR_BYTES
 from reconciler.pysops.wrapped_keys import KeyKind, Recipient
 from tests.support import sops_tool

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
+from reconciler.pysops.age.key_texts import MAX_KEY_FILE_BYTES, KeysFound
 from reconciler.pysops.child import Children
 from reconciler.pysops.errors import BinaryError
-from reconciler.pysops.key_texts import MAX_KEY_FILE_BYTES, KeysFound
 
 
 TIMEOUT_S: Final = 60.0

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
-from reconciler.pysops import bech32
-from reconciler.pysops.age_file import MalformedAgeFile, Stanza, open_payload, read_age_file, trim_armor
-from reconciler.pysops.hybrid import PREFIX as HYBRID
-from reconciler.pysops.hybrid import HybridKey, parse_hybrid_key
-from reconciler.pysops.ssh_keys import SshEd25519Key, SshRsaKey
+from reconciler.pysops.age import bech32
+from reconciler.pysops.age.age_file import MalformedAgeFile, Stanza, open_payload, read_age_file, trim_armor
+from reconciler.pysops.age.hybrid import PREFIX as HYBRID
+from reconciler.pysops.age.hybrid import HybridKey, parse_hybrid_key
+from reconciler.pysops.age.ssh_keys import SshEd25519Key, SshRsaKey
 from reconciler.pysops.wrapped_keys import WrappedKey
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from reconciler.pysops.age_file import MalformedAgeFile, Stanza, encode_unpadded
+from reconciler.pysops.age.age_file import MalformedAgeFile, Stanza, encode_unpadded
 
 
 if TYPE_CHECKING:

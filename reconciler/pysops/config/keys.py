@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
-from reconciler.pysops.config_fields import Fields, items_of, text_of, texts_of
+from reconciler.pysops.config.fields import Fields, items_of, text_of, texts_of
 from reconciler.pysops.document import Node, Scalar
 from reconciler.pysops.errors import ConfigError, Mark
 from reconciler.pysops.scalars import ScalarKind

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pysops import bech32
-from reconciler.pysops.bech32 import MAX_LENGTH
+from reconciler.pysops.age import bech32
+from reconciler.pysops.age.bech32 import MAX_LENGTH
 
 
 @pytest.mark.parametrize(

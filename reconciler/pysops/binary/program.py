@@ -7,10 +7,10 @@ from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Final
 
+from reconciler.pysops.binary.key_sources import search_path
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
 from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import BinaryError, Mark
-from reconciler.pysops.key_sources import search_path
 
 
 Version = tuple[int, int, int]

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pysops.config import parse_config
-from reconciler.pysops.path_regex import beginning_of
+from reconciler.pysops.config.creation_rules import parse_config
+from reconciler.pysops.config.path_regex import beginning_of
 from reconciler.pysops.selectors import compile_re2
 
 

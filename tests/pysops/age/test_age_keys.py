@@ -4,9 +4,10 @@ from typing import Final
 
 import pytest
 
-from reconciler.pysops import Identities, Mark, Recipient, WrappedKey, bech32
-from reconciler.pysops.age_keys import PluginKey, parse_age_key
-from reconciler.pysops.key_texts import keys_of_ssh
+from reconciler.pysops import Identities, Mark, Recipient, WrappedKey
+from reconciler.pysops.age import bech32
+from reconciler.pysops.age.age_keys import PluginKey, parse_age_key
+from reconciler.pysops.age.key_texts import keys_of_ssh
 from tests.support.age_keys import AgeKey
 
 

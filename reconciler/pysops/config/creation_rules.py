@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from reconciler.pysops.config_fields import Fields, did_you_mean, flag_of, items_of, text_of, threshold_of
-from reconciler.pysops.config_keys import RULE_KEYS, KeyGroupNames, key_group_of, key_group_of_rule
+from reconciler.pysops.config.fields import Fields, did_you_mean, flag_of, items_of, text_of, threshold_of
+from reconciler.pysops.config.keys import RULE_KEYS, KeyGroupNames, key_group_of, key_group_of_rule
+from reconciler.pysops.config.path_regex import beginning_of
 from reconciler.pysops.document import Mapping, Node, parse
 from reconciler.pysops.errors import ConfigError, DocumentError, Mark
-from reconciler.pysops.path_regex import beginning_of
 from reconciler.pysops.selectors import compile_re2
 from reconciler.pysops.wrapped_keys import Recipient
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pysops import Identities, Mark, Recipient, WrappedKey, metadata
-from reconciler.pysops.age_file import MAX_ARMOR_LENGTH, Stanza
-from reconciler.pysops.hybrid import parse_hybrid_key
+from reconciler.pysops.age.age_file import MAX_ARMOR_LENGTH, Stanza
+from reconciler.pysops.age.hybrid import parse_hybrid_key
 from tests.support.age_judge import AgeJudge
 from tests.support.age_keys import AgeKey
 from tests.support.age_writer import armor, dearmor, hybrid_stanza, unpadded, with_enc, write_age

@@ -8,8 +8,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from reconciler.pysops import bech32
-from reconciler.pysops.age_file import FILE_KEY_BYTES, MalformedAgeFile, Stanza, decode_argument
+from reconciler.pysops.age import bech32
+from reconciler.pysops.age.age_file import FILE_KEY_BYTES, MalformedAgeFile, Stanza, decode_argument
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.pysops import ConfigError, DocumentError, MetadataError, Recipient, metadata, parse
-from reconciler.pysops.config import CreationRule, SopsConfig, parse_config
+from reconciler.pysops.config.creation_rules import CreationRule, SopsConfig, parse_config
 from reconciler.pysops.document import MAX_ALIASED_NODES
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsTool

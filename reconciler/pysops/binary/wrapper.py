@@ -20,18 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
+from reconciler.pysops.binary.arguments import TextTree, TreePath, index_of, json_of
+from reconciler.pysops.binary.failures import failure_of
+from reconciler.pysops.binary.key_sources import check_askable, child_environment
+from reconciler.pysops.binary.output import check_encrypted, read_values
+from reconciler.pysops.binary.program import Version, check_fit, locate, version_of
+from reconciler.pysops.binary.replacing import replace_file, write_private
 from reconciler.pysops.child import Children, Finished
 from reconciler.pysops.document import Document, parse
 from reconciler.pysops.errors import BinaryError, ConfigError, DocumentError, SopsError
 from reconciler.pysops.files import read_file
-from reconciler.pysops.key_sources import check_askable, child_environment
-from reconciler.pysops.replacing import replace_file, write_private
 from reconciler.pysops.selectors import Selector, selector_of
-from reconciler.pysops.sops_arguments import TextTree, TreePath, index_of, json_of
-from reconciler.pysops.sops_failures import failure_of
-from reconciler.pysops.sops_json import check_encrypted, read_values
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
-from reconciler.pysops.sops_program import Version, check_fit, locate, version_of
 from reconciler.pysops.wrapped_keys import Recipient
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pysops import Identities, KeyGroup, Recipient, WrappedKey, metadata
-from reconciler.pysops.key_commands import MAX_RUNS, Programs, RunFailed, split_words
+from reconciler.pysops.age.key_commands import MAX_RUNS, Programs, RunFailed, split_words
 from tests.support.age_judge import AgeJudge
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsTool

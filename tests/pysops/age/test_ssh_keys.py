@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pysops import Identities, Mark, Recipient, WrappedKey, metadata
-from reconciler.pysops.ssh_keys import MAX_SSH_KEY_BYTES, PassphraseNeeded, parse_ssh_key
+from reconciler.pysops.age.ssh_keys import MAX_SSH_KEY_BYTES, PassphraseNeeded, parse_ssh_key
 from tests.support.age_judge import AgeJudge
 from tests.support.age_keys import AgeKey, SshForm
 from tests.support.age_writer import armor, dearmor, with_enc

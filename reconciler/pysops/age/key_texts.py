@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from reconciler.pysops.age_keys import X25519, AgeKey, PluginKey, parse_age_key
+from reconciler.pysops.age.age_keys import X25519, AgeKey, PluginKey, parse_age_key
+from reconciler.pysops.age.hybrid import HybridUnsupported
+from reconciler.pysops.age.ssh_keys import PassphraseNeeded, parse_ssh_key
 from reconciler.pysops.errors import IdentityError, Mark
-from reconciler.pysops.hybrid import HybridUnsupported
-from reconciler.pysops.ssh_keys import PassphraseNeeded, parse_ssh_key
 
 
 MAX_KEY_FILE_BYTES: Final = 1024 * 1024
