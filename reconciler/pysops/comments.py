@@ -36,6 +36,9 @@ _SUSPECT: Final = re.compile(
     re.MULTILINE,
 )
 
+MAX_EMPTY_COMMENTS: Final = 100_000
+"""Most of them in a row; the largest file could hold eight million."""
+
 
 def lists_with_empty_comments(data: bytes, text: str) -> Mapping[Mark, Mark]:
     """Look at the comments of a file.
@@ -126,6 +129,8 @@ class _Search:
             line_end = self._text.find("\n", suspect.index)
             self._next = None if line_end < 0 else _SUSPECT.search(self._text, line_end)
             if self._is_comment(suspect):
+                if len(self._waiting) >= MAX_EMPTY_COMMENTS:
+                    raise DocumentError("too many empty comments in a row", mark=suspect.mark)
                 self._waiting.append(suspect)
         if self._waiting:
             self._waiting = [left for left in self._waiting if not self._is_placed(left, event, mark)]

@@ -45,6 +45,10 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
 """Most mappings and lists within each other."""
 
+MAX_NODES: Final = 1_000_000
+"""Most keys, values, mappings and lists: eight million empty ones fit into the largest file, and would take a gigabyte
+and most of a minute. An encrypted value takes a hundred bytes, so that no honest file comes near."""
+
 MAX_ALIASED_NODES: Final = 10_000
 """Most nodes that aliases stand for, all of them together: a few lines can otherwise stand for billions."""
 
@@ -295,6 +299,7 @@ class _Builder:
         """None where anchors and aliases are refused."""
         self._open: list[_OpenMapping | _OpenSequence] = []
         self._root: Node | None = None
+        self._nodes = 0
 
     def take(self, event: Event) -> None:
         match event:
@@ -352,6 +357,9 @@ class _Builder:
     def _add(self, node: Node, anchor: str | None) -> None:
         if anchor is not None and self._anchors is not None:
             self._anchors.define(anchor, node)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise DocumentError("too many values", mark=node.mark, expected=f"at most {MAX_NODES:,}")
         if self._open:
             self._open[-1].take(node)
         else:

@@ -40,10 +40,9 @@ _FIELDS: Final = frozenset(
 )
 
 _NUMBER: Final = "(?:0|[1-9][0-9]{0,19})"
-_WORD: Final = "[0-9]*[A-Za-z-][0-9A-Za-z-]*"
+_WORDS: Final = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*+"
 _VERSION: Final = re.compile(
-    rf"v?(?P<release>{_NUMBER}\.{_NUMBER}\.{_NUMBER})(?:-(?P<pre>(?:{_NUMBER}|{_WORD})(?:\.(?:{_NUMBER}|{_WORD}))*))?"
-    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+    rf"v?(?P<release>{_NUMBER}\.{_NUMBER}\.{_NUMBER})(?:-(?P<before>{_WORDS}))?(?:\+{_WORDS})?"
 )
 """https://semver.org, with a ``v`` in front or not, as ``AIsNewerThanB`` of version/version.go takes it."""
 
@@ -211,10 +210,12 @@ def _version_order(text: str) -> tuple[int, ...] | None:
     match = _VERSION.fullmatch(text)
     if match is None:
         return None
-    before = match["pre"]
+    before = match["before"]
+    counted = [part for part in (before or "").split(".") if part.isdigit()]
+    if not all(re.fullmatch(_NUMBER, part) for part in counted):
+        return None
     release = tuple(int(number) for number in match["release"].split("."))
-    counted = [int(part) for part in (before or "").split(".") if part.isdigit()]
-    return None if max(*release, *counted) > _MAX_UINT64 else (*release, int(before is None))
+    return None if max(*release, *map(int, counted)) > _MAX_UINT64 else (*release, int(before is None))
 
 
 def _selectors(fields: dict[str, Node], mark: Mark) -> dict[str, str]:

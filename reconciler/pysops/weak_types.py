@@ -23,8 +23,8 @@ _FALSE: Final = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 """Go's ``strconv.ParseBool``, and empty text."""
 
 _GO_INT: Final = re.compile(
-    r"(?P<sign>[-+]?)(?:0[xX](?P<hex>(?:_?[0-9a-fA-F])+)|0[bB](?P<bin>(?:_?[01])+)|0[oO](?P<oct>(?:_?[0-7])+)"
-    r"|0(?P<old>(?:_?[0-7])*)|(?P<dec>[1-9](?:_?[0-9])*))"
+    r"(?P<sign>[-+]?)(?:0[xX](?P<hex>(?:_?[0-9a-fA-F])++)|0[bB](?P<bin>(?:_?[01])++)|0[oO](?P<oct>(?:_?[0-7])++)"
+    r"|0(?P<old>(?:_?[0-7])*+)|(?P<dec>[1-9](?:_?[0-9])*+))"
 )
 """Go's ``strconv.ParseInt`` with base 0, which goes by the syntax of its integer literals."""
 
