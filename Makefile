@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SEED ?=
 SOPS_VERSION := 3.13.3
 
 BIN := .venv/bin
@@ -16,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.
 unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup plan reconcile apply test coverage lint bench golden reformat lock clean
+.PHONY: help setup plan reconcile apply test coverage fuzz lint bench golden reformat lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -40,6 +41,10 @@ test: $(VENV) $(SOPS) ## Run the tests on all cores
 
 coverage: $(VENV) $(SOPS) ## The same with branch coverage, which must not fall below what pyproject.toml says
 	$(BIN)/pytest -n auto --cov --cov-report=term $(ARGS)
+
+fuzz: $(VENV) $(SOPS) ## Compare 10,000 random documents and mutants of each with the real sops; SEED=… repeats a run
+	@seed='$(SEED)'; seed=$${seed:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "seed $$seed"; \
+	RECONCILER_FUZZ_SEED=$$seed $(BIN)/pytest -n auto -m fuzz tests/fuzz $(ARGS)
 
 lint: $(VENV) ## Check format, style, types and the import rules between the rooms
 	$(BIN)/ruff format --check --quiet .
