@@ -55,6 +55,16 @@ REASONS: Final = (
     ),
     Reason(name="comments that are values", error=DocumentError, what="an empty comment in", evidence=r"(?m)#\r?$"),
     Reason(
+        name="git conflict markers", error=DocumentError, what="git conflict markers", evidence=r"(?m)^([<|=>])\1{6}"
+    ),
+    Reason(name="integers beyond 64 bits", error=DocumentError, what="an integer above", evidence="[0-9]{16}"),
+    Reason(
+        name="integers beyond 64 bits",
+        error=MetadataError,
+        what="shamir_threshold is not a number",
+        evidence="(?i)shamir_threshold.*[0-9]{19}",
+    ),
+    Reason(
         name=SELECTED_BY_COMMENT,
         error=MetadataError,
         what="(un)?encrypted_comment_regex: values selected by comment",
