@@ -18,20 +18,26 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Never, Self
+from typing import TYPE_CHECKING, Final, Never, Self
 
 from reconciler.pysops.age.age_keys import Keyring
-from reconciler.pysops.age.key_commands import TIMEOUT_S, KeyCommand, Programs, Runner, split_words
 from reconciler.pysops.age.key_places import default_key_file, ssh_key_files, variable
-from reconciler.pysops.age.key_texts import KeysFound, keys_of_ssh, keys_of_text, read_key_file
+from reconciler.pysops.age.key_texts import TIMEOUT_S, KeysFound, keys_of_ssh, keys_of_text, read_key_file
 from reconciler.pysops.errors import IdentityError
 from reconciler.pysops.wrapped_keys import KeyGroup, WrappedKey
 
+
+if TYPE_CHECKING:
+    from reconciler.pysops.age.key_commands import KeyCommand, Runner
 
 _COMMANDS: Final[dict[str, Callable[[bytes, str], KeysFound]]] = {
     "SOPS_AGE_KEY_CMD": keys_of_text,
     "SOPS_AGE_SSH_PRIVATE_KEY_CMD": lambda data, source: keys_of_ssh(data, source, asks=False),
 }
+
+
+def _nothing() -> None:
+    """Do nothing: there is no program to stop."""
 
 
 class Identities:
@@ -47,8 +53,8 @@ class Identities:
         at_hand: KeysFound,
         *,
         find_ssh: Callable[[], KeysFound] = KeysFound,
-        commands: Sequence[KeyCommand] = (),
-        stop: Callable[[], None] = lambda: None,
+        commands: "Sequence[KeyCommand]" = (),
+        stop: Callable[[], None] = _nothing,
     ) -> None:
         self.__at_hand = at_hand
         self.__ring = Keyring(at_hand.keys)
@@ -66,7 +72,7 @@ class Identities:
         home: Path,
         *,
         platform: str = sys.platform,
-        run: Runner | None = None,
+        run: "Runner | None" = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Self:
         """Gather the identities that sops would find.
@@ -85,22 +91,15 @@ class Identities:
             *_named_texts(environ, platform, timeout_s),
             _default_file(default_key_file(environ, home, platform), timeout_s),
         ]
-        programs = Programs()
-        commands = []
-        for name, read in _COMMANDS.items():
-            text = variable(environ, name, platform)
-            words = None if text is None else split_words(text)
-            if words:
-                runner = programs.run if run is None else run
-                commands.append(KeyCommand(name, words, environ, read=read, run=runner, timeout_s=timeout_s))
-            elif text is not None:
-                found.append(KeysFound.nothing(f"{name} is not a command"))
+        texts = {name: text for name in _COMMANDS if (text := variable(environ, name, platform)) is not None}
+        commands, wrong, stop = _commands(texts, environ, run, timeout_s) if texts else ([], [], _nothing)
+        found.extend(wrong)
         ssh_file = variable(environ, "SOPS_AGE_SSH_PRIVATE_KEY_FILE", platform)
         return cls(
             KeysFound.all_of(found),
             find_ssh=lambda: _ssh_files(ssh_file, home, timeout_s),
             commands=commands,
-            stop=programs.stop,
+            stop=stop,
         )
 
     @classmethod
@@ -197,6 +196,26 @@ def _named_texts(environ: Mapping[str, str], platform: str, timeout_s: float) ->
         data = read_key_file(path, source, timeout_s=timeout_s)
         found.append(keys_of_text(data, source) if isinstance(data, bytes) else data)
     return found
+
+
+def _commands(
+    texts: Mapping[str, str], environ: Mapping[str, str], run: "Runner | None", timeout_s: float
+) -> "tuple[list[KeyCommand], list[KeysFound], Callable[[], None]]":
+    """Return the commands that variables hold, what is wrong with others, and what ends a running one."""
+    # Imported only here: they are seldom set, and what starts programs takes a tenth of the start-up of a reader.
+    from reconciler.pysops.age.key_commands import KeyCommand, Programs, split_words
+
+    programs = Programs()
+    runner = programs.run if run is None else run
+    commands: list[KeyCommand] = []
+    wrong: list[KeysFound] = []
+    for name, text in texts.items():
+        if words := split_words(text):
+            read = _COMMANDS[name]
+            commands.append(KeyCommand(name, words, environ, read=read, run=runner, timeout_s=timeout_s))
+        else:
+            wrong.append(KeysFound.nothing(f"{name} is not a command"))
+    return commands, wrong, programs.stop
 
 
 def _default_file(path: Path | str, timeout_s: float) -> KeysFound:

@@ -18,9 +18,6 @@ from reconciler.pysops.child import Children
 from reconciler.pysops.errors import BinaryError
 
 
-TIMEOUT_S: Final = 60.0
-"""How long a program may take: a person may have to touch a token first."""
-
 MAX_RUNS: Final = 64
 """How often a program is started, each time for another recipient: the author of a file decides how many it names."""
 

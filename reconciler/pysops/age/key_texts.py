@@ -19,6 +19,9 @@ from reconciler.pysops.age.ssh_keys import PassphraseNeeded, parse_ssh_key
 from reconciler.pysops.errors import IdentityError, Mark
 
 
+TIMEOUT_S: Final = 60.0
+"""How long a source may take: a person may have to touch a token before a program prints a key."""
+
 MAX_KEY_FILE_BYTES: Final = 1024 * 1024
 """Largest key file that is read: nobody has ten thousand identities, but somebody may name the wrong file."""
 
