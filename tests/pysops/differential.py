@@ -16,7 +16,7 @@ from tests.pysops.random_documents import KEYS_AT_HAND, RandomDocument, random_d
 from tests.pysops.strictness import SELECTED_BY_COMMENT, reason_of
 from tests.pysops.verdicts import Tally, Unreadable, as_told, compare, exact, reading_of
 from tests.support.age_keys import AgeKey
-from tests.support.sops_tool import SopsTool
+from tests.support.sops_tool import SopsFailed, SopsTool
 
 
 def compare_documents(seed: int, *, documents: int, mutants_each: int, honest_one_in: int, sops: SopsTool) -> Tally:
@@ -52,8 +52,7 @@ def compare_documents(seed: int, *, documents: int, mutants_each: int, honest_on
         identities = scene.identities(document)
         try:
             if document.selection.by_comment or data.draw(st.integers(0, honest_one_in - 1)) == 0:
-                theirs = reading_of(file, identities, sops)
-                assert isinstance(theirs, Unreadable) or as_told(theirs) == as_told(document.values)
+                _compare_theirs(document, file, identities, sops)
             _compare_honest(document, file, identities)
             tally.documents += 1
             tally.selected_by_comment += document.selection.by_comment
@@ -90,6 +89,18 @@ class _Scene:
 
     def identities(self, document: RandomDocument) -> str:
         return "\n".join(self._keys[number].identity for number in document.opened_by)
+
+
+def _compare_theirs(document: RandomDocument, file: bytes, identities: str, sops: SopsTool) -> None:
+    try:
+        theirs = reading_of(file, identities, sops)
+    except SopsFailed:
+        # It does not read each file that it selected by comment, as it writes some comments in front of other things
+        # than it found them (3.13.3).
+        if not document.selection.by_comment:
+            raise
+    else:
+        assert isinstance(theirs, Unreadable) or as_told(theirs) == as_told(document.values)
 
 
 def _compare_honest(document: RandomDocument, file: bytes, identities: str) -> None:

@@ -57,7 +57,7 @@ REASONS: Final = (
     Reason(
         name="git conflict markers", error=DocumentError, what="git conflict markers", evidence=r"(?m)^([<|=>])\1{6}"
     ),
-    Reason(name="integers beyond 64 bits", error=DocumentError, what="an integer above", evidence="[0-9]{16}"),
+    Reason(name="integers beyond 64 bits", error=DocumentError, what="an integer above", evidence="[0-9a-fA-F_]{16}"),
     Reason(
         name="integers beyond 64 bits",
         error=MetadataError,
