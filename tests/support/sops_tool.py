@@ -118,6 +118,12 @@ class SopsTool:
         command = ("--mac-only-encrypted", "encrypt") if mac_only_encrypted else ("encrypt",)
         return self.run((*command, *arguments), stdin=plaintext)
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Its version, such as (3, 13, 3)."""
+        said = self.run(("--version", "--disable-version-check")).decode()
+        return tuple(int(part) for part in said.split()[1].split("."))
+
     def encrypt_by_config(self, plaintext: bytes, config: bytes) -> bytes:
         """Encrypt a YAML file as a ``.sops.yaml`` says: the only way to several key groups.
 
