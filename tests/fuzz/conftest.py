@@ -13,8 +13,9 @@ from tests.support.sops_tool import find_sops
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the seed and the counts, when there are any."""
     reports: list[Any] = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in reports if getattr(report, "when", None) == "call"]
     found: list[dict[str, Any]] = [
-        value for report in reports for name, value in getattr(report, "user_properties", ()) if name == "tally"
+        value for report in calls for name, value in report.user_properties if name == "tally"
     ]
     if not found:
         return
