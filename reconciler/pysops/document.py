@@ -36,7 +36,7 @@ from yaml.events import (
 from reconciler.pysops.comments import lists_with_empty_comments
 from reconciler.pysops.envelope import ENVELOPE_START, parse_envelope
 from reconciler.pysops.errors import DocumentError, Mark
-from reconciler.pysops.scalars import ScalarKind, UnsignedOverflow, kind_of
+from reconciler.pysops.scalars import RefusedScalar, ScalarKind, kind_of
 
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -380,8 +380,8 @@ class _Builder:
         else:
             try:
                 kind = kind_of(text)
-            except UnsignedOverflow:
-                raise DocumentError("an integer above 2**63 - 1", mark=mark, advice="put it in quotes") from None
+            except RefusedScalar as refused:
+                raise DocumentError(refused.what, mark=mark, advice="put it in quotes") from None
         if text.startswith(ENVELOPE_START) and parse_envelope(text) is None:
             raise DocumentError(
                 "an encrypted value that is not whole", mark=mark, expected="ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]"

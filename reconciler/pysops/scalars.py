@@ -9,7 +9,7 @@ import math
 import re
 from typing import Final, assert_never
 
-from reconciler.pysops.timestamps import from_yaml
+from reconciler.pysops.timestamps import from_yaml, is_a_day_off
 
 
 class ScalarKind(enum.Enum):
@@ -23,8 +23,23 @@ class ScalarKind(enum.Enum):
     TIMESTAMP = "timestamp"
 
 
-class UnsignedOverflow(ValueError):
+class RefusedScalar(ValueError):
+    """A plain scalar that sops cannot do with."""
+
+    what = "a value that sops refuses"
+    """For messages."""
+
+
+class UnsignedOverflow(RefusedScalar):
     """An integer from 2**63 to 2**64 - 1: sops refuses these and takes anything larger for a float."""
+
+    what = "an integer above 2**63 - 1"
+
+
+class OffsetTooLarge(RefusedScalar):
+    """A timestamp that is a day or more away from UTC: sops reads it and cannot print it for the MAC."""
+
+    what = "a timestamp with an offset of a day"
 
 
 _CONSTANTS: Final = {
@@ -57,7 +72,7 @@ def kind_of(text: str) -> ScalarKind:
     """Return what the plain scalar ``text`` is.
 
     Raises:
-        UnsignedOverflow: it is an integer that sops refuses.
+        RefusedScalar: sops refuses it.
     """
     constant = _CONSTANTS.get(text)
     if constant is not None:
@@ -66,7 +81,10 @@ def kind_of(text: str) -> ScalarKind:
         return ScalarKind.STR
     if text[0] == ".":
         return ScalarKind.FLOAT if _dotted_float(text) is not None else ScalarKind.STR
-    if from_yaml(text) is not None:
+    timestamp = from_yaml(text)
+    if timestamp is not None:
+        if is_a_day_off(timestamp):
+            raise OffsetTooLarge
         return ScalarKind.TIMESTAMP
     if _int(text) is not None:
         return ScalarKind.INT

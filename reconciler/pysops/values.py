@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from reconciler.pysops.envelope import EnvelopeKind
-from reconciler.pysops.timestamps import from_rfc3339
+from reconciler.pysops.timestamps import from_parsed_rfc3339, is_a_day_off
 
 
 class Comment:
@@ -17,11 +17,18 @@ class Comment:
 COMMENT: Final = Comment()
 """The only one: what it says is dropped."""
 
-_INT: Final = re.compile(r"[-+]?[0-9]{1,30}")
+_INT: Final = re.compile(r"([-+]?)0*([0-9]{1,30})")
 _MIN_INT64: Final = -(2**63)
 _MAX_INT64: Final = 2**63 - 1
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE: Final = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
+_DIGITS: Final = "[0-9](?:_?[0-9])*"
+_HEX_DIGITS: Final = "[0-9a-fA-F](?:_?[0-9a-fA-F])*"
+_DECIMAL: Final = re.compile(rf"[-+]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][-+]?{_DIGITS})?")
+_HEXADECIMAL: Final = re.compile(
+    rf"[-+]?0[xX](?:_?{_HEX_DIGITS}(?:\.(?:{_HEX_DIGITS})?)?|\.{_HEX_DIGITS})[pP][-+]?{_DIGITS}"
+)
+_NOT_FINITE: Final = re.compile(r"[-+]?inf(?:inity)?|nan", re.IGNORECASE | re.ASCII)
+"""Go's ``strconv.ParseFloat``, with these three."""
+
 _BOOLS: Final = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
@@ -71,17 +78,32 @@ def mac_bytes(value: object) -> bytes:
 
 
 def _int(text: str) -> int | None:
-    if _INT.fullmatch(text) is None:
+    match = _INT.fullmatch(text)
+    if match is None:
         return None
-    value = int(text)
+    value = int(match[1] + match[2])
     return value if _MIN_INT64 <= value <= _MAX_INT64 else None
 
 
 def _float(text: str) -> float | None:
-    if text in _NOT_FINITE:
-        return _NOT_FINITE[text]
-    value = float(text) if _FLOAT.fullmatch(text) is not None else math.inf
+    if _NOT_FINITE.fullmatch(text) is not None:
+        return float(text)
+    try:
+        if _DECIMAL.fullmatch(text) is not None:
+            value = float(text)
+        elif _HEXADECIMAL.fullmatch(text) is not None:
+            value = float.fromhex(text.replace("_", ""))
+        else:
+            return None
+    except OverflowError:
+        return None
     return None if math.isinf(value) else value
+
+
+def _time(text: str) -> str | None:
+    # What has such an offset, Go reads but does not print for the MAC.
+    value = from_parsed_rfc3339(text)
+    return None if value is None or is_a_day_off(value) else value
 
 
 def _float_text(value: float) -> str:
@@ -98,5 +120,5 @@ _PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "int": _int,
     "float": _float,
     "bool": _BOOLS.get,
-    "time": from_rfc3339,
+    "time": _time,
 }

@@ -14,7 +14,7 @@ import re2
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from reconciler.pysops.scalars import UnsignedOverflow, kind_of, plain_value
+from reconciler.pysops.scalars import RefusedScalar, kind_of, plain_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +311,7 @@ def _as_yaml_takes(written: str) -> object:
         return None
     try:
         return plain_value(written, kind_of(written))
-    except UnsignedOverflow:
+    except RefusedScalar:
         return None
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from reconciler.pysops.scalars import ScalarKind, UnsignedOverflow, kind_of, plain_value
+from reconciler.pysops import DocumentError, parse
+from reconciler.pysops.scalars import OffsetTooLarge, RefusedScalar, ScalarKind, UnsignedOverflow, kind_of, plain_value
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsFailed, SopsTool
 
@@ -58,7 +59,7 @@ def _is_readable(scalar: str) -> bool:
         return False
     try:
         kind_of(scalar)
-    except UnsignedOverflow:
+    except RefusedScalar:
         return False
     return True
 
@@ -72,9 +73,26 @@ def test_unsigned_integers_are_refused(text: str, sops: SopsTool, age_key: AgeKe
         sops.encrypt(f"a: {text}\n".encode(), [age_key.recipient])
 
 
+@pytest.mark.parametrize("text", ["2024-01-02T03:04:05+24:00", "2024-01-02t3:04:05-24:59", "2024-01-02T03:04:05+23:60"])
+def test_timestamps_a_day_off_are_refused(text: str, sops: SopsTool, age_key: AgeKey) -> None:
+    """Go reads them and does not print them, so that sops neither encrypts nor decrypts them."""
+    with pytest.raises(OffsetTooLarge):
+        kind_of(text)
+    with pytest.raises(SopsFailed):
+        sops.encrypt(f"a: {text}\n".encode(), [age_key.recipient])
+    file = sops.encrypt(f"a_unencrypted: '{text}'\nb: x\n".encode(), [age_key.recipient])
+    unquoted = re.sub(rb"(?<=a_unencrypted: ).([^\"']+).", rb"\1", file)
+    assert unquoted != file
+    with pytest.raises(DocumentError, match="a timestamp with an offset of a day"):
+        parse(unquoted)
+    with pytest.raises(SopsFailed):
+        sops.decrypt(unquoted, age_key.identity)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        pytest.param("2024-01-02T03:04:05+00:60", "2024-01-02T03:04:05+01:00", id="offset of sixty minutes"),
         pytest.param("0o17", 15, id="octal"),
         pytest.param("017", 15, id="octal of YAML 1.1"),
         pytest.param("0b-1", -1, id="sign behind the prefix"),
