@@ -41,6 +41,7 @@ from reconciler.pysops.errors import (
     TamperedValue,
 )
 from reconciler.pysops.files import read_file
+from reconciler.pysops.leaving import frameless
 from reconciler.pysops.scalars import ScalarKind
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind, Recipient, WrappedKey
@@ -126,6 +127,7 @@ Source = bytes | str | os.PathLike[str]
 """The bytes of a file, or its path."""
 
 
+@frameless
 def load(source: Source, identities: "Identities | None" = None) -> dict[str, object]:
     """Decrypt one document.
 
@@ -142,6 +144,7 @@ def load(source: Source, identities: "Identities | None" = None) -> dict[str, ob
     return load_bytes(_bytes_of(source), identities)
 
 
+@frameless
 def load_bytes(data: bytes, identities: "Identities | None" = None) -> dict[str, object]:
     """Decrypt one document, the bytes of which are at hand; otherwise the same as `load`."""
     from reconciler.pysops.crypt import decrypt
@@ -154,6 +157,7 @@ def load_bytes(data: bytes, identities: "Identities | None" = None) -> dict[str,
     return decrypt(document, identities)
 
 
+@frameless
 def metadata(source: Source) -> Metadata:
     """Return what sops wrote about a file; needs no key.
 
@@ -164,6 +168,7 @@ def metadata(source: Source) -> Metadata:
     return read_metadata(parse(_bytes_of(source)))
 
 
+@frameless
 def recipients(source: Source) -> tuple[Recipient, ...]:
     """Return who can open a file, as far as it says; needs no key. Each stands there once, in file order.
 

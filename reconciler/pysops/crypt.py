@@ -1,8 +1,6 @@
 """From a parsed file and the identities at hand to its values: data key, values, MAC.
 
-No value leaves before the MAC is verified. Whatever is raised leaves without the frames below `decrypt`, as a crash
-reporter that prints local variables would find values and the data key there, and without what it was raised from: the
-errors of codecs and parsers hold what they stumbled over.
+No value leaves before the MAC is verified. Whatever is raised leaves without the frames below `decrypt`: see `leaving`.
 
 AES-256-GCM binds every value to the mapping keys above it; the MAC, a SHA-512 over all leaves in file order encrypted
 with the data key, binds them to each other. What that does not prove is listed in docs; see also
@@ -13,7 +11,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping as ReadOnly
 from functools import cache
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
@@ -23,11 +20,11 @@ from reconciler.pysops.errors import (
     DocumentError,
     MacMismatch,
     Mark,
-    SopsError,
     TamperedValue,
 )
 from reconciler.pysops.identities import Identities
 from reconciler.pysops.key_groups import recover_data_key
+from reconciler.pysops.leaving import frameless
 from reconciler.pysops.scalars import ScalarKind, plain_value
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.sops_metadata import METADATA_KEY, Metadata, read_metadata
@@ -49,6 +46,7 @@ _MAC_ONLY_ENCRYPTED_START: Final = hashlib.sha256(b"sops").digest()
 """``MACOnlyEncryptedInitialization`` of sops.go: such a MAC never equals one over everything."""
 
 
+@frameless
 def decrypt(document: Document, identities: Identities) -> dict[str, object]:
     """Unlock a file.
 
@@ -68,38 +66,6 @@ def decrypt(document: Document, identities: Identities) -> dict[str, object]:
         MacMismatch: the values authenticate one by one, but not together.
         DecryptionError: the data key is none; memory does not suffice; or there is a defect here.
     """
-    try:
-        return _decrypt(document, identities)
-    except BaseException as error:  # noqa: BLE001  # an interrupt has frames as well
-        failure = _fit_to_leave(error)
-    try:
-        raise failure
-    finally:
-        del failure  # it holds this frame, which would hold it
-
-
-def _fit_to_leave(error: BaseException) -> BaseException:
-    """Return what may leave for ``error``: ours and interrupts as they are, of anything else the kind and the place.
-
-    A foreign exception is a defect or a lack of memory, and its text may quote a value.
-    """
-    if isinstance(error, MemoryError):
-        return DecryptionError("there is not enough memory to unlock the file")
-    if isinstance(error, SopsError) or not isinstance(error, Exception):
-        error.__cause__ = error.__context__ = None
-        return error.with_traceback(None)
-    place, line = "?", 0
-    step = error.__traceback__
-    while step is not None:
-        place, line = PurePath(step.tb_frame.f_code.co_filename).name, step.tb_lineno
-        step = step.tb_next
-    return DecryptionError(
-        f"an unexpected {type(error).__name__} at {place}:{line} while the file was unlocked",
-        advice="this is a defect of the program: please report it",
-    )
-
-
-def _decrypt(document: Document, identities: Identities) -> dict[str, object]:
     metadata = read_metadata(document)
     selector = selector_of(metadata)
     unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector, document.empty_comments)

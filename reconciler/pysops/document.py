@@ -36,6 +36,7 @@ from yaml.events import (
 from reconciler.pysops.comments import lists_with_empty_comments
 from reconciler.pysops.envelope import ENVELOPE_START, parse_envelope
 from reconciler.pysops.errors import DocumentError, Mark
+from reconciler.pysops.leaving import frameless
 from reconciler.pysops.scalars import RefusedScalar, ScalarKind, kind_of
 
 
@@ -117,6 +118,7 @@ class Document:
     """From the places of lists to that of an empty comment in each: sops takes it for an item of an encrypted list."""
 
 
+@frameless
 def parse(data: bytes, *, aliases: bool = False) -> Document:
     """Read the bytes of a file.
 
@@ -130,6 +132,7 @@ def parse(data: bytes, *, aliases: bool = False) -> Document:
 
     Raises:
         DocumentError: it is not YAML, or against one of the rules above; carries the place.
+        DecryptionError: memory does not suffice; or there is a defect here.
     """
     if len(data) > MAX_FILE_BYTES:
         raise DocumentError("the file is too large", expected=f"at most {MAX_FILE_BYTES // 1024**2} MiB")

@@ -7,12 +7,14 @@ from typing import Final
 
 from reconciler.pysops.document import MAX_FILE_BYTES
 from reconciler.pysops.errors import DocumentError
+from reconciler.pysops.leaving import frameless
 
 
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without O_NONBLOCK, opening a named pipe would wait for somebody who writes to it."""
 
 
+@frameless
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import pysops
-from reconciler.pysops import Identities, Recipient, SopsError, load, load_bytes
+from reconciler.pysops import Recipient, SopsError, files, load, load_bytes
 from tests.pysops.test_crypt import PLAINTEXT, TAMPERED, VALUES, data_key_of, identities
 from tests.support.age_keys import AgeKey
 from tests.support.cli import PACKAGE_ROOT
@@ -104,15 +104,52 @@ def test_no_error_tells_a_secret(
     with caplog.at_level(0), pytest.raises(error) as caught:
         load(tamper(encrypted.decode()).encode(), keys)
     told = everything_an_exception_tells(caught.value) + caplog.text
-    assert "decrypt" in told
+    assert "leaving.py" in told
     assert not re.search("canary|in-the-clear", told.replace(repr(tamper(encrypted.decode()).encode()), ""))
     for secret in (age_key.identity, data_key.hex(), repr(data_key)[2:-1]):
         assert secret not in told
 
 
-def test_an_unencrypted_file_is_not_quoted(age_key: AgeKey) -> None:
-    """Somebody forgot to encrypt: the complaint shows nothing of it."""
-    document = pysops.parse(PLAINTEXT)
-    with pytest.raises(SopsError) as caught:
-        pysops.decrypt(document, Identities.from_text(age_key.identity, "test"))
+UNENCRYPTED = {
+    "no sops": PLAINTEXT,
+    "not UTF-8": PLAINTEXT + b"\xff",
+    "control character": PLAINTEXT + b"\x00",
+    "conflict markers": PLAINTEXT + b"<<<<<<< HEAD\n",
+    "not YAML": PLAINTEXT + b"]",
+    "a tag": PLAINTEXT + b"x: !canary y\n",
+    "a key twice": PLAINTEXT + PLAINTEXT,
+    "a single value": b"canary",
+    "a list": b"- canary",
+    "sops without contents": PLAINTEXT + b"sops: {}\n",
+}
+
+
+@pytest.mark.parametrize("case", UNENCRYPTED)
+def test_an_unencrypted_file_is_not_quoted(case: str, age_key: AgeKey, tmp_path: Path) -> None:
+    """Somebody forgot to encrypt: the complaint shows nothing of it, whichever way the file was handed over."""
+    data, keys, path = UNENCRYPTED[case], identities(age_key), tmp_path / "secrets.yaml"
+    path.write_bytes(data)
+    ways: list[Callable[[], object]] = [
+        lambda: load(path, keys),
+        lambda: load(data, keys),
+        lambda: load_bytes(data, keys),
+        lambda: pysops.decrypt(pysops.parse(data), keys),
+        lambda: pysops.metadata(data),
+        lambda: pysops.recipients(path),
+    ]
+    for way in ways:
+        with pytest.raises(SopsError) as caught:
+            way()
+        told = everything_an_exception_tells(caught.value)
+        assert "leaving.py" in told
+        assert "canary" not in told
+
+
+def test_a_file_that_is_too_large_is_not_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not held by a frame either."""
+    path = tmp_path / "secrets.yaml"
+    path.write_bytes(b"canary")
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 5)
+    with pytest.raises(SopsError, match="too large") as caught:
+        pysops.read_file(path)
     assert "canary" not in everything_an_exception_tells(caught.value)
