@@ -14,7 +14,7 @@ from reconciler.pysops.sops_metadata import Metadata
 from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind
 
 
-_QUOTABLE: Final = re.compile(r"age1(?:[a-z0-9]{1,20}1)?[02-9ac-hj-np-z]{50,2500}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+")
+_QUOTABLE: Final = r"age1(?:[a-z0-9]{1,20}1)?[02-9ac-hj-np-z]{50,2500}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+"
 """What may be quoted from a file as a recipient: Bech32, X25519 or longer, a plugin's name in front; SSH keys."""
 
 _IN_WORDS: Final[dict[KeyKind, str]] = {
@@ -81,7 +81,7 @@ def _too_few_groups(metadata: Metadata, identities: Identities, closed: list[Key
 def _whose(group: KeyGroup) -> str:
     """Return whose keys open a group: age recipients by name, others by kind."""
     recipients = tuple(dict.fromkeys(key.recipient for key in group))
-    quoted = [one.name for one in recipients if one.kind == "age" and _QUOTABLE.fullmatch(one.name)]
+    quoted = [one.name for one in recipients if one.kind == "age" and re.fullmatch(_QUOTABLE, one.name)]
     others = [_IN_WORDS[one.kind] for one in recipients if one.name not in quoted]
     return " or ".join(dict.fromkeys((*quoted, *others))) or "a group without keys"
 

@@ -22,11 +22,11 @@ _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 """Go's ``strconv.ParseBool``, and empty text."""
 
-_GO_INT: Final = re.compile(
+_GO_INT: Final = (
     r"(?P<sign>[-+]?)(?:0[xX](?P<hex>(?:_?[0-9a-fA-F])++)|0[bB](?P<bin>(?:_?[01])++)|0[oO](?P<oct>(?:_?[0-7])++)"
     r"|0(?P<old>(?:_?[0-7])*+)|(?P<dec>[1-9](?:_?[0-9])*+))"
 )
-"""Go's ``strconv.ParseInt`` with base 0, which goes by the syntax of its integer literals."""
+"""Go's ``strconv.ParseInt`` with base 0, which goes by the syntax of its integer literals. Compiled when needed."""
 
 _BASES: Final = {"hex": 16, "bin": 2, "oct": 8, "old": 8, "dec": 10}
 _MOST_DIGITS: Final = 64
@@ -194,7 +194,7 @@ def _mapping_of(item: Node, name: str) -> Mapping:
 def _parsed_int(text: str) -> int | None:
     if not text:
         return 0
-    match = _GO_INT.fullmatch(text)
+    match = re.fullmatch(_GO_INT, text)
     if match is None:
         return None
     base, digits = next((base, match[name]) for name, base in _BASES.items() if match[name] is not None)
