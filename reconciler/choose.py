@@ -86,7 +86,7 @@ class Files:
         if not (in_commit or everything) or self.committed is None:
             return _chosen(self.tree, self._sources, selectors, everything=everything)
         committed, sources = self.committed
-        dirty = git.is_dirty(self._root)
+        dirty = git.uncommitted(self._root)
         chosen = _chosen(committed, sources, in_commit, everything=everything, dirty=dirty)
         if everything:
             chosen = tuple(one for one in chosen if not one.selected.target.embedded)

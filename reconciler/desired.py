@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from reconciler import pysops
-from reconciler.errors import Problem
+from reconciler.errors import Problem, escaped
 from reconciler.model import MAX_VALUE_BYTES, Acl, FoldedName, KeyName, Prune, ScopeName, SecretValue, fold
 from reconciler.policy.scope_files import ScopeFile
 from reconciler.policy.scope_values import EMPTY_TEXT, Feed, Form, KeyEntry
 from reconciler.policy.selection import ScopePolicy, SelectedTarget
-from reconciler.policy.sources import Sources, escaped
+from reconciler.policy.sources import Sources
 from reconciler.policy.targets import EmbeddedSettings, Target, WorkspaceSettings
 from reconciler.pysops.binary.key_sources import with_age_file_only
 from reconciler.pysops.decryptor import Decryptor, LockedFile, Unlocker

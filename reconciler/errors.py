@@ -54,6 +54,19 @@ def exit_code_of(codes: frozenset[int]) -> int:
     return next((code for code in _PRECEDENCE if code in codes), EXIT_DONE)
 
 
+def escaped(path: str) -> str:
+    """Return ``path`` with everything that does not print written as an escape, fit for a message on one line."""
+    if path.isprintable():
+        return path
+    return "".join(char if char.isprintable() else _escape(char) for char in path)
+
+
+def _escape(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python carries a byte of a file name that is not UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
 class Severity(enum.Enum):
     """How much a problem matters; the values are SARIF's levels."""
 
@@ -73,7 +86,7 @@ class Problem:
     """
 
     path: str
-    """File, relative to the directory of the run, with forward slashes."""
+    """File, relative to the directory of the run, with forward slashes. As it is called: who shows it, escapes it."""
 
     line: int | None = None
     """From 1; None when the file as a whole is meant."""
@@ -94,14 +107,14 @@ class Problem:
     """``target/scope`` that cannot be reconciled because of it; None when the whole file cannot."""
 
     rule: str = "invalid-input"
-    """Which rule it breaks, as a short name that stays the same whatever the words: ``recipients-differ``."""
+    """Which rule it breaks, as a short name that stays the same whatever the words, such as ``not-encrypted``."""
 
     severity: Severity = Severity.ERROR
 
     @property
     def where(self) -> str:
-        """``file:line:column`` as editors understand it, without the parts that are not known."""
-        return ":".join(str(part) for part in (self.path, self.line, self.column) if part is not None)
+        """``file:line:column`` as editors understand it, without the parts that are not known; escaped."""
+        return ":".join(str(part) for part in (escaped(self.path), self.line, self.column) if part is not None)
 
     @property
     def text(self) -> str:

@@ -8,16 +8,15 @@ an allow-listed environment. ``safe.directory`` stays in force: where git distru
 import os
 from pathlib import Path
 
-from reconciler.errors import Refused
+from reconciler.errors import escaped
 from reconciler.git._commit import read_commit
-from reconciler.git._places import from_root, levels
-from reconciler.git._program import git, repository
+from reconciler.git._places import from_root, nearest_rules
+from reconciler.git._program import ask, prefix, repository
 from reconciler.git._work_tree import read_work_tree, tracked
-from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER
 
 
-__all__ = ["head_commit", "is_dirty", "is_repository", "is_tracked", "prefix", "read_commit", "read_work_tree"]
+__all__ = ["head_commit", "is_repository", "is_tracked", "prefix", "read_commit", "read_work_tree", "uncommitted"]
 
 
 def head_commit(root: Path) -> str | None:
@@ -30,25 +29,13 @@ def head_commit(root: Path) -> str | None:
     return None if where is None else where.commit
 
 
-def prefix(root: Path) -> str:
-    """Return the path of ``root`` from the top of its repository, ending in a slash; empty at the top.
-
-    Empty outside a repository, too, and where git does not work: it is for showing where a file is.
-    """
-    try:
-        where = repository(root)
-    except Refused:
-        return ""
-    return "" if where is None else where.prefix
-
-
 def is_tracked(root: Path, path: str) -> bool | None:
     """Tell whether ``path``, relative to ``root``, is in git's index; None where git could not be asked."""
     found = tracked(root, path)
     return None if found is None else path in found
 
 
-def is_dirty(root: Path) -> tuple[str, ...]:
+def uncommitted(root: Path) -> tuple[str, ...]:
     """Return the names of what is not as in HEAD: changed, staged or untracked below ``secrets/``, and ``.sops.yaml``.
 
     Of the latter the one that counts, and what was nearer. Sorted, relative to ``root``, escaped. Empty outside a git
@@ -60,9 +47,9 @@ def is_dirty(root: Path) -> tuple[str, ...]:
     where = repository(root)
     if where is None:
         return ()
-    rules = [f"{level.up}{sources.RULES_FILE}" for level in levels(where.prefix)]
-    counts = next((index for index, path in enumerate(rules) if os.path.lexists(root.resolve() / path)), len(rules))
-    output = git(
+    top = root.resolve()
+    search = nearest_rules(where.prefix, lambda path: os.path.lexists(top / path))
+    output = ask(
         root,
         "status",
         "--porcelain=v1",
@@ -72,11 +59,11 @@ def is_dirty(root: Path) -> tuple[str, ...]:
         "--no-renames",
         "--",
         FOLDER,
-        *rules[: counts + 1],
+        *(level.rules for level in search.visited),
     )
     # Each record is two letters of state, a space and the path from the top of the repository.
     names = (os.fsdecode(record[3:]) for record in output.split(b"\0") if record)
-    return tuple(sorted({sources.escaped(from_root(name, where.prefix)) for name in names}))
+    return tuple(sorted({escaped(from_root(name, where.prefix)) for name in names}))
 
 
 def is_repository(root: Path) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Problem, Refused
-from reconciler.git._places import Level, from_root, levels
-from reconciler.git._program import git, repository
+from reconciler.git._places import Level, from_root, levels, nearest_rules
+from reconciler.git._program import ask, repository
 from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
 
@@ -39,9 +39,8 @@ def read_commit(root: Path, commit: str | None = None) -> Sources:
     files: list[_TreeEntry] = []
     problems: list[Problem] = []
     names = set[str]()
-    places = levels(where.prefix)
     beside: dict[str, _TreeEntry] = {}
-    for entry in _tree(root, commit, where.prefix, places):
+    for entry in _tree(root, commit, where.prefix):
         if not (entry.path == FOLDER or entry.path.startswith(f"{FOLDER}/")):
             beside[entry.path] = entry
             continue
@@ -52,9 +51,9 @@ def read_commit(root: Path, commit: str | None = None) -> Sources:
         elif entry.size <= sources.max_bytes(entry.path):
             files.append(entry)
     if sum(entry.size for entry in files) > sources.MAX_TOTAL_BYTES:
-        problems.append(sources.total_problem())
+        problems.append(sources.TOO_LARGE_TOGETHER.about(FOLDER))
         files = [entry for entry in files if entry.path == TARGETS_FILE]
-    rules, problem = _rules(beside, places)
+    rules, problem = _rules(beside, where.prefix)
     problems.extend(() if problem is None else (problem,))
     blobs = _blobs(root, frozenset(entry.blob for entry in (*files, *(() if rules is None else (rules[1],)))))
     return Sources(
@@ -68,21 +67,18 @@ def read_commit(root: Path, commit: str | None = None) -> Sources:
     )
 
 
-def _rules(
-    beside: Mapping[str, _TreeEntry], places: tuple[Level, ...]
-) -> tuple[tuple[Level, _TreeEntry] | None, Problem | None]:
-    """Return the nearest ``.sops.yaml`` and where it is; or, in its place, what is wrong with it."""
-    for level in places:
-        path = f"{level.up}{sources.RULES_FILE}"
-        entry = beside.get(path)
-        if entry is not None and entry.mode not in {_LINK, _SUBMODULE}:
-            if entry.size > sources.MAX_RULES_BYTES:
-                return None, sources.rules_size_problem(path)
-            return (level, entry), None
-        # A link, a submodule, or a directory of that name with files in it.
-        if entry is not None or any(name.startswith(f"{path}/") for name in beside):
-            return None, sources.rules_kind_problem(path)
-    return None, None
+def _rules(beside: Mapping[str, _TreeEntry], prefix: str) -> tuple[tuple[Level, _TreeEntry] | None, Problem | None]:
+    """Return the ``.sops.yaml`` that counts and where it is; or, in its place, what is wrong with it."""
+    found = nearest_rules(prefix, lambda path: any(f"{name}/".startswith(f"{path}/") for name in beside)).found
+    if found is None:
+        return None, None
+    entry = beside.get(found.rules)
+    # A directory of that name with files in it, a link, or a submodule.
+    if entry is None or entry.mode in {_LINK, _SUBMODULE}:
+        return None, sources.RULES_IRREGULAR.about(found.rules)
+    if entry.size > sources.MAX_RULES_BYTES:
+        return None, sources.RULES_TOO_LARGE.about(found.rules)
+    return (found, entry), None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +94,10 @@ class _TreeEntry:
     """Relative to the directory of the run."""
 
 
-def _tree(root: Path, commit: str, prefix: str, places: tuple[Level, ...]) -> Iterator[_TreeEntry]:
+def _tree(root: Path, commit: str, prefix: str) -> Iterator[_TreeEntry]:
     """Yield what is below ``secrets/``, and every ``.sops.yaml`` that could count."""
-    paths = (f"{prefix}{FOLDER}", *(f"{level.folder}{sources.RULES_FILE}" for level in places))
-    output = git(root, "ls-tree", "-r", "-z", "--long", "--full-tree", commit, "--", *paths)
+    paths = (f"{prefix}{FOLDER}", *(f"{level.folder}{sources.RULES_FILE}" for level in levels(prefix)))
+    output = ask(root, "ls-tree", "-r", "-z", "--long", "--full-tree", commit, "--", *paths)
     for record in output.split(b"\0"):
         if not record:
             continue
@@ -117,11 +113,11 @@ def _tree(root: Path, commit: str, prefix: str, places: tuple[Level, ...]) -> It
 
 def _entry_problem(entry: _TreeEntry) -> Problem | None:
     if entry.mode == _LINK:
-        return sources.link_problem(entry.path)
+        return sources.LINK.about(entry.path)
     if entry.mode == _SUBMODULE or entry.path == FOLDER:
-        return sources.irregular_problem(entry.path)
+        return sources.IRREGULAR.about(entry.path)
     if sources.is_yaml(entry.path) and entry.size > sources.MAX_FILE_BYTES:
-        return sources.size_problem(entry.path)
+        return sources.TOO_LARGE.about(entry.path)
     return sources.name_problem(entry.path)
 
 
@@ -130,7 +126,7 @@ def _blobs(root: Path, wanted: frozenset[str]) -> dict[str, bytes]:
     if not wanted:
         return {}
     names = sorted(wanted)
-    output = memoryview(git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
+    output = memoryview(ask(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
     blobs: dict[str, bytes] = {}
     start = 0
     for name in names:

@@ -1,6 +1,9 @@
 """Directories from that of the run up to the top of the repository, and paths as seen from each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from reconciler.policy.sources import RULES_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,11 @@ class Level:
     folder: str
     """Path to it from the top: empty, or ending in a slash."""
 
+    @property
+    def rules(self) -> str:
+        """Path of its ``.sops.yaml`` from the directory of the run."""
+        return self.up + RULES_FILE
+
 
 def levels(prefix: str) -> tuple[Level, ...]:
     """Return the directories from that of the run to the top.
@@ -28,6 +36,29 @@ def levels(prefix: str) -> tuple[Level, ...]:
         Level(up="../" * (len(parts) - depth), prefix="".join(parts[depth:]), folder="".join(parts[:depth]))
         for depth in range(len(parts), -1, -1)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Where ``.sops.yaml`` was looked for."""
+
+    visited: tuple[Level, ...]
+    """From the directory of the run upwards, no further than where one is."""
+
+    found: Level | None
+    """The last of them, if one is there: the one that counts."""
+
+
+def nearest_rules(prefix: str, exists: Callable[[str], bool]) -> Search:
+    """Return where the ``.sops.yaml`` is that counts: the nearest, whatever it is, within the repository.
+
+    Args:
+        prefix: see `levels`.
+        exists: tells whether there is anything of that path, which is from the directory of the run.
+    """
+    places = levels(prefix)
+    found = next((level for level in places if exists(level.rules)), None)
+    return Search(visited=places if found is None else places[: places.index(found) + 1], found=found)
 
 
 def from_root(path: str, prefix: str) -> str:

@@ -64,17 +64,17 @@ def repository(root: Path) -> Repository | None:
             return Repository(prefix=os.fsdecode(prefix), commit=commit.decode("ascii"))
         # The whole phrase: "not a git repository: PATH" is said of a worktree whose repository is gone.
         if b"not a git repository (or any" in done.stderr:
-            if _has_git_folder(root):
-                raise failed(root, "rev-parse", done.stderr)  # damaged, which must not pass for being outside
+            if _git_folder(root) is not None:
+                raise _failure(root, "rev-parse", done.stderr)  # damaged, which must not pass for being outside
             return None
-        output = git(root, "rev-parse", "--absolute-git-dir", "--show-prefix")
+        output = ask(root, "rev-parse", "--absolute-git-dir", "--show-prefix")
         folder, _, prefix = output.removesuffix(b"\n").partition(b"\n")
         _check_not_within(root, folder)
         # HEAD is a branch, and no such branch is there yet. A HEAD that points to a missing object is damage.
         if run(root, ("rev-parse", "--verify", "--quiet", "HEAD")).returncode == 0:
-            raise failed(root, "rev-parse")
+            raise _failure(root, "rev-parse")
     except FileNotFoundError:
-        if _has_git_folder(root):
+        if _git_folder(root) is not None:
             raise Refused("git is not installed, but this is a git repository", advice="install git") from None
         return None
     return Repository(prefix=os.fsdecode(prefix), commit=None)
@@ -97,11 +97,26 @@ def _planted(root: Path) -> Refused:
     )
 
 
-def _has_git_folder(root: Path) -> bool:
-    return any(os.path.lexists(folder / ".git") for folder in (root.resolve(), *root.resolve().parents))
+def prefix(root: Path) -> str:
+    """Return the path of ``root`` from the top of its repository, ending in a slash; empty at the top, and outside one.
+
+    Where git does not work, from the nearest folder that has a ``.git``: what is above is not looked at then either.
+    """
+    try:
+        where = repository(root)
+    except Refused:
+        top = _git_folder(root)
+        return "" if top is None else "".join(f"{part}/" for part in root.resolve().relative_to(top).parts)
+    return "" if where is None else where.prefix
 
 
-def git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+def _git_folder(root: Path) -> Path | None:
+    """Return the nearest folder, at or above ``root``, that has a ``.git``, if only an empty one."""
+    here = root.resolve()
+    return next((folder for folder in (here, *here.parents) if os.path.lexists(folder / ".git")), None)
+
+
+def ask(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     """Return what a git command prints.
 
     Raises:
@@ -112,11 +127,12 @@ def git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     except FileNotFoundError:
         raise Refused("git is not installed", advice="install git") from None
     if done.returncode != 0:
-        raise failed(root, arguments[0], done.stderr)
+        raise _failure(root, arguments[0], done.stderr)
     return done.stdout
 
 
-def failed(root: Path, command: str, stderr: bytes = b"") -> Refused:
+def _failure(root: Path, command: str, stderr: bytes = b"") -> Refused:
+    """Return why a command failed, as far as its text is one that we know."""
     if b"bare repository" in stderr:
         return _planted(root)
     if b"dubious ownership" in stderr:

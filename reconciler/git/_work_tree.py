@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Problem, Refused
-from reconciler.git._places import levels
-from reconciler.git._program import git
+from reconciler.git._places import Level, nearest_rules
+from reconciler.git._program import ask, prefix
 from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
 
@@ -36,7 +36,7 @@ def read_work_tree(root: Path) -> Sources:
         elif found is not None:
             problems.append(found)
     if total > sources.MAX_TOTAL_BYTES:
-        problems.append(sources.total_problem())
+        problems.append(sources.TOO_LARGE_TOGETHER.about(FOLDER))
     rules, remarks = _rules(root)
     if isinstance(rules, Problem):
         problems.append(rules)
@@ -55,7 +55,7 @@ def read_work_tree(root: Path) -> Sources:
 def tracked(root: Path, path: str) -> frozenset[str] | None:
     """Return what git's index holds at or below ``path``, relative to ``root``; None where git could not be asked."""
     try:
-        output = git(root, "ls-files", "-z", "--cached", "--", path)
+        output = ask(root, "ls-files", "-z", "--cached", "--", path)
     except Refused:
         return None
     return frozenset(os.fsdecode(name) for name in output.split(b"\0") if name)
@@ -74,37 +74,25 @@ def _neighbours(known: frozenset[str], prefix: str) -> frozenset[str] | None:
 
 def _rules(root: Path) -> tuple[RulesFile | Problem | None, tuple[Problem, ...]]:
     """Return the nearest ``.sops.yaml``, or what is wrong with it; and remarks about files of a similar name."""
-    misnamed: list[str] = []
-    found: RulesFile | Problem | None = None
     top = root.resolve()
-    for level in levels(_prefix(top)):
-        path = f"{level.up}{sources.RULES_FILE}"
-        other = f"{level.up}{sources.MISNAMED_RULES_FILE}"
-        if os.path.lexists(top / other):
-            misnamed.append(other)
-        if os.path.lexists(top / path):
-            found = _rules_file(top / path, path, level.prefix)
-            break
-    return found, tuple(sources.misnamed_rules(path, found=found is not None) for path in misnamed)
+    search = nearest_rules(prefix(root), lambda path: os.path.lexists(top / path))
+    found = None if search.found is None else _rules_file(top, search.found)
+    others = (f"{level.up}{sources.MISNAMED_RULES_FILE}" for level in search.visited)
+    return found, tuple(
+        sources.misnamed_rules(path, found=found is not None) for path in others if os.path.lexists(top / path)
+    )
 
 
-def _prefix(root: Path) -> str:
-    """Return the path of ``root`` from the top of the repository, where its ``.git`` is; empty outside one."""
-    for folder in (root, *root.parents):
-        if os.path.lexists(folder / ".git"):
-            return "".join(f"{part}/" for part in root.relative_to(folder).parts)
-    return ""
-
-
-def _rules_file(file: Path, path: str, prefix: str) -> RulesFile | Problem:
+def _rules_file(top: Path, level: Level) -> RulesFile | Problem:
+    path = level.rules
     try:
-        regular = stat.S_ISREG(file.lstat().st_mode)
+        regular = stat.S_ISREG((top / path).lstat().st_mode)
     except OSError:
-        return sources.unreadable_problem(path)
-    data = _read_file(file, path, sources.MAX_RULES_BYTES) if regular else sources.rules_kind_problem(path)
+        return sources.UNREADABLE.about(path)
+    data = _read_file(top / path, path, sources.MAX_RULES_BYTES) if regular else sources.RULES_IRREGULAR.about(path)
     if isinstance(data, bytes):
-        return RulesFile(path=path, data=data, prefix=prefix)
-    return sources.rules_size_problem(path) if data is None or data.rule == "file-size" else data
+        return RulesFile(path=path, data=data, prefix=level.prefix)
+    return sources.RULES_TOO_LARGE.about(path) if data is None or data.rule == "file-size" else data
 
 
 def _file(root: Path, path: str, mode: int) -> bytes | Problem | None:
@@ -114,7 +102,7 @@ def _file(root: Path, path: str, mode: int) -> bytes | Problem | None:
         return problem
     if stat.S_ISREG(mode):
         return _read_file(root / path, path, sources.max_bytes(path))
-    return sources.link_problem(path) if stat.S_ISLNK(mode) else sources.irregular_problem(path)
+    return sources.LINK.about(path) if stat.S_ISLNK(mode) else sources.IRREGULAR.about(path)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int]]:
@@ -148,10 +136,10 @@ def _read_file(file: Path, path: str, cap: int) -> bytes | Problem | None:
         descriptor = os.open(file, flags)
         with os.fdopen(descriptor, "rb") as opened:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return sources.irregular_problem(path)
+                return sources.IRREGULAR.about(path)
             data = opened.read(cap + 1)
     except OSError:
-        return sources.unreadable_problem(path)
+        return sources.UNREADABLE.about(path)
     if len(data) <= cap:
         return data
-    return sources.size_problem(path) if sources.is_yaml(path) else None
+    return sources.TOO_LARGE.about(path) if sources.is_yaml(path) else None

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, escaped
 from reconciler.model import MAX_KEYS_PER_SCOPE, FoldedName, KeyName, ScopeName, fold
 from reconciler.policy.findings import MAX_LISTED, Findings, did_you_mean, quoted
 from reconciler.policy.scope_files import ScopeFile
 from reconciler.policy.scope_values import Feed, KeyEntry
-from reconciler.policy.sources import escaped
 from reconciler.policy.targets import Target, Targets
 from reconciler.pysops import Mark
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from reconciler.errors import Problem, Severity
 from reconciler.model import FoldedName, fold
-from reconciler.policy.sources import escaped
 from reconciler.pysops import Entry, Mapping, Mark, Node, Scalar, Sequence, SopsError
 
 
@@ -45,7 +44,6 @@ class Findings:
 
     def __init__(self, path: str, *, rule: str = "field-form") -> None:
         self._path = path
-        self._shown_path = escaped(path)
         self._rule = rule
         self._problems: list[Problem] = []
         self._left_out = 0
@@ -80,7 +78,7 @@ class Findings:
             return
         self._problems.append(
             Problem(
-                path=self._shown_path,
+                path=self._path,
                 line=None if mark is None else mark.line,
                 column=None if mark is None else mark.column,
                 what=what,
@@ -117,7 +115,7 @@ class Findings:
         yield from self._problems
         if self._left_out:
             yield Problem(
-                path=self._shown_path, what=f"{self._left_out:,} more problems are not listed", rule="more-problems"
+                path=self._path, what=f"{self._left_out:,} more problems are not listed", rule="more-problems"
             )
 
     def __len__(self) -> int:

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.errors import Problem
+from reconciler.errors import Problem, escaped
 from reconciler.policy.findings import Findings
-from reconciler.policy.sources import RULES_FILE, RulesFile, Sources, escaped
+from reconciler.policy.sources import RULES_FILE, RulesFile, Sources
 from reconciler.pysops import ConfigError, Metadata, Recipient
 from reconciler.pysops.config.creation_rules import CreationRule, SopsConfig, parse_config
 

@@ -101,107 +101,91 @@ def max_bytes(path: str) -> int:
     return MAX_FILE_BYTES if is_yaml(path) else MAX_OTHER_BYTES
 
 
-def escaped(path: str) -> str:
-    """Return ``path`` with everything that does not print written as an escape, fit for a message on one line."""
-    if path.isprintable():
-        return path
-    return "".join(char if char.isprintable() else _escape(char) for char in path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """Why a file is not handed in, whichever it is."""
+
+    what: str
+    expected: str | None
+    advice: str | None
+    rule: str
+
+    def about(self, path: str) -> Problem:
+        """Return the problem of one file."""
+        return Problem(path=path, what=self.what, expected=self.expected, advice=self.advice, rule=self.rule)
 
 
-def _escape(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # how Python carries a byte of a file name that is not UTF-8
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
+ODD_NAME: Final = Complaint(
+    what="the name of this file has characters that do not print",
+    expected="a name of printable characters in UTF-8",
+    advice="rename the file",
+    rule="file-name",
+)
+"""Control characters, line breaks and marks that turn the direction of text would let one name pass for another in a
+review or a log."""
+
+ALMOST_YAML: Final = Complaint(
+    what="the name of this file looks as if it ended in .yaml, and does not, so it would be passed over",
+    expected="a name that ends in .yaml or .yml",
+    advice=f"rename the file, or move it out of {FOLDER}/",
+    rule="file-name",
+)
+"""Nobody would see the blank or the full stop at its end."""
+
+LINK: Final = Complaint(
+    what="this is a symbolic link, and links are not followed",
+    expected="a regular file",
+    advice="put a copy of the file in its place, or take the link away",
+    rule="file-kind",
+)
+"""It would read what stands elsewhere."""
+
+IRREGULAR: Final = Complaint(
+    what="this is neither a regular file nor a directory",
+    expected="a regular file",
+    advice=f"move it out of {FOLDER}/",
+    rule="file-kind",
+)
+"""A device, a pipe, a socket, a submodule, or a directory in place of a file."""
+
+UNREADABLE: Final = Complaint(
+    what="the file cannot be read",
+    expected=None,
+    advice="check that it exists and its permissions",
+    rule="file-kind",
+)
+
+TOO_LARGE: Final = Complaint(
+    what="the file is larger than 16 MiB and was not read",
+    expected="at most 16 MiB",
+    advice="split it: several files may feed one scope",
+    rule="file-size",
+)
+
+TOO_LARGE_TOGETHER: Final = Complaint(
+    what="the files are larger than 64 MiB together, and were not all read",
+    expected="at most 64 MiB",
+    advice="split the repository: several may feed one workspace, with an owner each",
+    rule="file-size",
+)
+
+RULES_TOO_LARGE: Final = Complaint(
+    what="the file is larger than 1 MiB and was not read", expected="at most 1 MiB", advice=None, rule="file-size"
+)
+
+RULES_IRREGULAR: Final = Complaint(
+    what="the rules of sops are no regular file",
+    expected="a regular file",
+    advice="put the file itself there: a link could lead to rules that no review sees",
+    rule="file-kind",
+)
 
 
 def name_problem(path: str) -> Problem | None:
-    """Return what is wrong with the name of a file, if anything.
-
-    Control characters, line breaks and marks that turn the direction of text would let one name pass for another in a
-    review or a log. A file whose name ends in ``.yaml`` and a space would be passed over, and nobody would see why.
-    """
+    """Return what is wrong with the name of a file, if anything."""
     if not path.isprintable():
-        return Problem(
-            path=escaped(path),
-            what="the name of this file has characters that do not print",
-            expected="a name of printable characters in UTF-8",
-            advice="rename the file",
-            rule="file-name",
-        )
-    if _ALMOST_YAML_NAME.search(path) is not None:
-        return Problem(
-            path=path,
-            what="the name of this file looks as if it ended in .yaml, and does not, so it would be passed over",
-            expected="a name that ends in .yaml or .yml",
-            advice=f"rename the file, or move it out of {FOLDER}/",
-            rule="file-name",
-        )
-    return None
-
-
-def link_problem(path: str) -> Problem:
-    """Return the complaint about a link, which would read what stands elsewhere."""
-    return Problem(
-        path=escaped(path),
-        what="this is a symbolic link, and links are not followed",
-        expected="a regular file",
-        advice="put a copy of the file in its place, or take the link away",
-        rule="file-kind",
-    )
-
-
-def irregular_problem(path: str) -> Problem:
-    """Return the complaint about a device, a pipe, a socket, a submodule, or a directory in place of a file."""
-    return Problem(
-        path=escaped(path),
-        what="this is neither a regular file nor a directory",
-        expected="a regular file",
-        advice=f"move it out of {FOLDER}/",
-        rule="file-kind",
-    )
-
-
-def size_problem(path: str) -> Problem:
-    """Return the complaint about a file over the cap."""
-    return Problem(
-        path=escaped(path),
-        what="the file is larger than 16 MiB and was not read",
-        expected="at most 16 MiB",
-        advice="split it: several files may feed one scope",
-        rule="file-size",
-    )
-
-
-def total_problem() -> Problem:
-    """Return the complaint about files that are too large together."""
-    return Problem(
-        path=FOLDER,
-        what="the files are larger than 64 MiB together, and were not all read",
-        expected="at most 64 MiB",
-        advice="split the repository: several may feed one workspace, with an owner each",
-        rule="file-size",
-    )
-
-
-def rules_size_problem(path: str) -> Problem:
-    """Return the complaint about a ``.sops.yaml`` over the cap."""
-    return Problem(
-        path=escaped(path),
-        what="the file is larger than 1 MiB and was not read",
-        expected="at most 1 MiB",
-        rule="file-size",
-    )
-
-
-def rules_kind_problem(path: str) -> Problem:
-    """Return the complaint about a ``.sops.yaml`` that is a link, a directory or a device."""
-    return Problem(
-        path=escaped(path),
-        what="the rules of sops are no regular file",
-        expected="a regular file",
-        advice="put the file itself there: a link could lead to rules that no review sees",
-        rule="file-kind",
-    )
+        return ODD_NAME.about(path)
+    return ALMOST_YAML.about(path) if _ALMOST_YAML_NAME.search(path) is not None else None
 
 
 def misnamed_rules(path: str, *, found: bool) -> Problem:
@@ -212,20 +196,10 @@ def misnamed_rules(path: str, *, found: bool) -> Problem:
         found: whether there is a ``.sops.yaml`` as well. If not, the file is surely meant to be one.
     """
     return Problem(
-        path=escaped(path),
+        path=path,
         what="sops ignores this file, as its name does not end in .yaml",
         expected=RULES_FILE,
         advice="rename it" if not found else "delete it, or merge it into the other",
         rule="sops-config-name",
         severity=Severity.WARNING if found else Severity.ERROR,
-    )
-
-
-def unreadable_problem(path: str) -> Problem:
-    """Return the complaint about a file that the system does not let us read."""
-    return Problem(
-        path=escaped(path),
-        what="the file cannot be read",
-        advice="check that it exists and its permissions",
-        rule="file-kind",
     )

@@ -142,7 +142,7 @@ def _bytes(text: str) -> bytes:
     """Return the bytes of a path: those that are not UTF-8, which Python carries as surrogates, as they are on disk."""
     try:
         return text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # half a character, which a name may hold on Windows
         return text.encode(errors="backslashreplace")
 
 

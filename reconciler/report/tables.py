@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from reconciler.errors import Problem, Severity
+from reconciler.errors import Problem, Severity, escaped
 from reconciler.model import Acl
 from reconciler.report.as_json import dump, instant
 from reconciler.report.layout import Cell, Line, Tone, aligned, paint, sentence
@@ -149,7 +149,7 @@ def render_problems_json(problems: tuple[Problem, ...], *, files: int) -> str:
             "files": files,
             "problems": [
                 {
-                    "path": problem.path,
+                    "path": escaped(problem.path),
                     "line": problem.line,
                     "column": problem.column,
                     "what": problem.what,

@@ -1,0 +1,1 @@
+"""Tests of the edge to git and the work tree."""
