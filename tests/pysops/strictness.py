@@ -59,6 +59,12 @@ REASONS: Final = (
     ),
     Reason(name="integers beyond 64 bits", error=DocumentError, what="an integer above", evidence="[0-9a-fA-F_]{16}"),
     Reason(
+        name="timestamps a day off",
+        error=DocumentError,
+        what="a timestamp with an offset of a day",
+        evidence="[-+]2[345]:[0-6][0-9]",
+    ),
+    Reason(
         name="integers beyond 64 bits",
         error=MetadataError,
         what="shamir_threshold is not a number",

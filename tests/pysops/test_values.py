@@ -1,11 +1,20 @@
 """Opened values, and what they add to the MAC."""
 
+import hashlib
 import math
+import re
+from collections.abc import Sequence
+from typing import Final, cast
 
 import pytest
 
+from reconciler.pysops import TamperedValue, load
 from reconciler.pysops.envelope import EnvelopeKind
 from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
+from tests.pysops.handmade import DATA_KEY, SEALED_AT, handmade, identities_of, seal
+from tests.pysops.verdicts import as_told, reading_of
+from tests.support.age_keys import AgeKey
+from tests.support.sops_tool import SopsFailed, SopsTool
 
 
 @pytest.mark.parametrize(
@@ -78,3 +87,58 @@ def test_only_leaves_add_to_the_mac() -> None:
     """Asking for the bytes of anything else is a mistake of ours."""
     with pytest.raises(TypeError, match="no leaf: dict"):
         mac_bytes({})
+
+
+ODD: Final[tuple[tuple[EnvelopeKind, str], ...]] = (
+    *(
+        ("float", text)
+        for text in ("1_0", "0x1p-2", "0X_1.8P+1", "inf", "+Infinity", "-iNF", "5.", ".5", "00012", "1E+2")
+    ),
+    *(
+        ("float", text)
+        for text in ("1e-400", "-1e-400", "4.9e-324", "1.7976931348623157e308", "-0", "0x.8p1", "1_0.0_1e1_0")
+    ),
+    *(("int", text) for text in ("+5", "-0", "007", "0" * 5000 + "7", "-9223372036854775808")),
+    *(("bool", text) for text in ("t", "TRUE", "1", "F", "False", "0")),
+    *(("time", text) for text in ("2024-01-02T3:04:05Z", "2024-01-02T03:04:05,5Z", "2024-01-02T03:04:05-00:00")),
+    *(("time", text) for text in ("0000-02-29T00:00:00.1234567899Z", "2024-01-02T03:04:05+22:60")),
+)
+
+NONE: Final[tuple[tuple[EnvelopeKind, str], ...]] = (
+    *(("float", text) for text in ("1__0", "1_", "0x1", "0x1p9999", "+nan", "1e400", "0b1", "1_.5")),
+    *(("int", text) for text in ("1_0", "0x5", "9223372036854775808")),
+    *(("bool", text) for text in ("tRUE", "yes")),
+    *(("time", text) for text in ("2024-01-02T03:04:05+24:00", "2024-01-02T24:00:00Z", "2024-01-02t03:04:05Z")),
+)
+
+
+def sealed(key: AgeKey, values: Sequence[tuple[str, str]]) -> bytes:
+    """Make a file with a list of such values; each counts in the MAC as we think, or not at all."""
+    digest = hashlib.sha512()
+    for kind, text in values:
+        value = typed_value(cast("EnvelopeKind", kind), text.encode())
+        digest.update(b"" if value is None else mac_bytes(value))
+    mac = seal(DATA_KEY, digest.hexdigest().upper().encode(), SEALED_AT.encode())
+    file = handmade(key.recipient, {"mac": mac}).decode()
+    items = "\n".join(f"- {seal(DATA_KEY, text.encode(), b'a:', kind)}" for kind, text in values)
+    return re.sub("^a: .+", f"a:\n{items}", file).encode()
+
+
+def test_odd_spellings_are_read_as_sops_reads_them(sops: SopsTool, age_key: AgeKey) -> None:
+    """What Go's parsers take besides what sops writes itself."""
+    file = sealed(age_key, ODD)
+    theirs = reading_of(file, age_key.identity, sops)
+    assert as_told(load(file, identities_of(age_key))) == as_told(theirs)
+
+
+@pytest.mark.parametrize("value", [pytest.param(value, id=" ".join(value)) for value in NONE])
+def test_what_is_not_of_its_type_is_refused_by_sops_as_well(
+    sops: SopsTool, age_key: AgeKey, value: tuple[EnvelopeKind, str]
+) -> None:
+    """As it walks the values: exit code 25, not 51."""
+    file = sealed(age_key, [value])
+    with pytest.raises(TamperedValue):
+        load(file, identities_of(age_key))
+    with pytest.raises(SopsFailed) as refused:
+        sops.decrypt(file, age_key.identity)
+    assert refused.value.exit_code == 25
