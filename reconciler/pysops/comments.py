@@ -11,12 +11,9 @@ Where yaml.v3 attaches a comment to a key or to an item is not followed to the l
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from yaml import CLoader
-from yaml import parse as yaml_events
 from yaml.events import (
     CollectionEndEvent,
     CollectionStartEvent,
@@ -40,25 +37,9 @@ MAX_EMPTY_COMMENTS: Final = 100_000
 """Most of them in a row; the largest file could hold eight million."""
 
 
-def lists_with_empty_comments(data: bytes, text: str) -> Mapping[Mark, Mark]:
-    """Look at the comments of a file.
-
-    Args:
-        data: the file, valid YAML.
-        text: the same, decoded.
-
-    Returns:
-        From the places of lists to that of the first empty comment in each.
-
-    Raises:
-        DocumentError: a comment is an encrypted value, and no encrypted comment.
-    """
-    if _SUSPECT.search(text) is None:
-        return {}
-    search = _Search(text)
-    for event in yaml_events(data, Loader=CLoader):
-        search.take(event)
-    return search.lists
+def search_of(text: str) -> "CommentSearch | None":
+    """Return the search through the comments of a file; None where none is worth it."""
+    return CommentSearch(text) if _SUSPECT.search(text) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +65,12 @@ class _Open:
     """Of a mapping: the line of the key whose value comes next; None when a key comes next."""
 
 
-class _Search:
+class CommentSearch:
     """Takes the events of a file, and tells where between them its comments stand. In time linear in the file."""
 
     def __init__(self, text: str) -> None:
-        self.lists: dict[Mark, Mark] = {}
+        self._lists: dict[Mark, Mark] = {}
+        """From the places of lists to that of the first empty comment in each."""
         self._text = text
         self._next = _SUSPECT.search(text)
         self._waiting: list[_Suspect] = []
@@ -102,6 +84,11 @@ class _Search:
         """Where the last scalar ends."""
 
     def take(self, event: Event) -> None:
+        """Look at the comments in front of an event.
+
+        Raises:
+            DocumentError: one is an encrypted value, and no encrypted comment; or there are too many.
+        """
         start, end = event.start_mark, event.end_mark
         if (
             start is None
@@ -120,6 +107,10 @@ class _Search:
             self._scalar_line = end.line + 1
         self._end = end.index
         self._follow(event, mark)
+
+    def empty_comment_in(self, list_mark: Mark) -> Mark | None:
+        """Return where the first empty comment in a list stands, once the end of the list was taken."""
+        return self._lists.get(list_mark)
 
     def _place(self, end: int, event: Event, mark: Mark) -> None:
         # Looks at the comments up to ``end``, now that ``event`` is the first thing behind them.
@@ -162,9 +153,9 @@ class _Search:
         if isinstance(event, SequenceEndEvent) and not inner.flow and not self._is_below(found.mark, mark):
             return False
         if inner.is_list:
-            self.lists.setdefault(inner.mark, found.mark)
+            self._lists.setdefault(inner.mark, found.mark)
         elif isinstance(event, SequenceStartEvent) and inner.key_line not in {None, found.mark.line}:
-            self.lists.setdefault(mark, found.mark)
+            self._lists.setdefault(mark, found.mark)
         return True
 
     def _is_below(self, found: Mark, following: Mark) -> bool:

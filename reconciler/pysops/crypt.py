@@ -9,7 +9,6 @@ https://getsops.io/docs/#message-authentication-code.
 
 import hashlib
 import hmac
-from collections.abc import Mapping as ReadOnly
 from functools import cache
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -19,7 +18,6 @@ from reconciler.pysops.errors import (
     DecryptionError,
     DocumentError,
     MacMismatch,
-    Mark,
     TamperedValue,
 )
 from reconciler.pysops.identities import Identities
@@ -68,7 +66,7 @@ def decrypt(document: Document, identities: Identities) -> dict[str, object]:
     """
     metadata = read_metadata(document)
     selector = selector_of(metadata)
-    unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector, document.empty_comments)
+    unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector)
     values = unlocking.mapping(document.root, (), matched=False)
     unlocking.verify()
     return values
@@ -115,13 +113,10 @@ KeyPath = tuple[str, ...]
 class _Unlocking:
     """One walk over one file: decrypts values and feeds the MAC."""
 
-    def __init__(
-        self, cipher: "AESGCM", metadata: Metadata, selector: Selector, empty_comments: ReadOnly[Mark, Mark]
-    ) -> None:
+    def __init__(self, cipher: "AESGCM", metadata: Metadata, selector: Selector) -> None:
         self._cipher = cipher
         self._metadata = metadata
         self._selector = selector
-        self._empty_comments = empty_comments
         self._digest = hashlib.sha512(_MAC_ONLY_ENCRYPTED_START if metadata.mac_only_encrypted else b"")
 
     def mapping(self, node: Mapping, above: KeyPath, *, matched: bool) -> dict[str, object]:
@@ -138,14 +133,12 @@ class _Unlocking:
         return values
 
     def _sequence(self, node: Sequence, above: KeyPath, *, matched: bool) -> list[object]:
-        if self._empty_comments and self._selector.encrypts(matched=matched):
-            comment = self._empty_comments.get(node.mark)
-            if comment is not None:
-                raise DocumentError(
-                    "an empty comment in an encrypted list, which sops takes for an empty text",
-                    mark=comment,
-                    advice="remove the #, or write a word behind it",
-                )
+        if node.empty_comment is not None and self._selector.encrypts(matched=matched):
+            raise DocumentError(
+                "an empty comment in an encrypted list, which sops takes for an empty text",
+                mark=node.empty_comment,
+                advice="remove the #, or write a word behind it",
+            )
         # sops writes an encrypted comment between items as an item: such a one is not a value.
         values = (self._node(item, above, matched=matched) for item in node.items)
         return [value for value in values if value is not COMMENT]
@@ -204,9 +197,8 @@ class _Unlocking:
         Raises:
             MacMismatch: they differ, or the one in the metadata does not authenticate.
         """
-        envelope = parse_envelope(self._metadata.mac)
         sealed = without_fraction(self._metadata.lastmodified).encode()
-        stored = None if envelope is None else open_envelope(self._cipher, envelope, sealed)
+        stored = open_envelope(self._cipher, self._metadata.mac, sealed)
         if stored is None:
             raise MacMismatch(
                 "the MAC does not authenticate: it or lastmodified was altered", mark=self._metadata.mac_mark

@@ -12,8 +12,6 @@ recurses, so that no depth of nesting exhausts the stack.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -33,7 +31,8 @@ from yaml.events import (
     StreamStartEvent,
 )
 
-from reconciler.pysops.comments import lists_with_empty_comments
+from reconciler.pysops.characters import checked_text
+from reconciler.pysops.comments import CommentSearch, search_of
 from reconciler.pysops.envelope import ENVELOPE_START, parse_envelope
 from reconciler.pysops.errors import DocumentError, Mark
 from reconciler.pysops.leaving import frameless
@@ -52,19 +51,6 @@ and most of a minute. An encrypted value takes a hundred bytes, so that no hones
 
 MAX_ALIASED_NODES: Final = 10_000
 """Most nodes that aliases stand for, all of them together: a few lines can otherwise stand for billions."""
-
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]|\r(?!\n)")
-
-_FORBIDDEN_NAMES: Final = {
-    "\r": "a carriage return without a line feed",
-    "\x85": "the line break NEL (U+0085)",
-    "\u2028": "the line separator (U+2028)",
-    "\u2029": "the paragraph separator (U+2029)",
-    "\ufeff": "a byte order mark (U+FEFF)",
-}
-
-_CONFLICT: Final = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
-"""What git leaves behind, see git-merge(1), "How conflicts are presented"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +89,9 @@ class Sequence:
     items: tuple[Node, ...]
     mark: Mark
 
+    empty_comment: Mark | None
+    """Where the first ``#`` with nothing behind it stands: sops takes it for an item, where the list is encrypted."""
+
 
 Node = Scalar | Mapping | Sequence
 
@@ -114,8 +103,8 @@ class Document:
     root: Mapping
     """Everything, the ``sops`` metadata included."""
 
-    empty_comments: ReadOnly[Mark, Mark] = field(default_factory=dict)
-    """From the places of lists to that of an empty comment in each: sops takes it for an item of an encrypted list."""
+    data: bytes = field(repr=False, compare=False)
+    """What was parsed."""
 
 
 @frameless
@@ -136,56 +125,16 @@ def parse(data: bytes, *, aliases: bool = False) -> Document:
     """
     if len(data) > MAX_FILE_BYTES:
         raise DocumentError("the file is too large", expected=f"at most {MAX_FILE_BYTES // 1024**2} MiB")
-    text = _decode(data)
-    _check_characters(text)
-    _check_conflict_markers(text)
-    root = _build(data, aliases=aliases)
-    return Document(root=root, empty_comments=lists_with_empty_comments(data, text))
+    comments = search_of(checked_text(data))
+    return Document(root=_build(data, comments, aliases=aliases), data=data)
 
 
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        offset = error.start
-    # Raised outside the handler: the exception of the codec holds the whole file and would be chained.
-    line_start = data.rfind(b"\n", 0, offset) + 1
-    mark = Mark(line=data.count(b"\n", 0, offset) + 1, column=len(data[line_start:offset].decode()) + 1)
-    raise DocumentError("the file is not UTF-8 text", mark=mark, expected="YAML as `sops encrypt` writes it")
-
-
-def _check_characters(text: str) -> None:
-    found = _FORBIDDEN.search(text)
-    if found is None:
-        return
-    character = found[0]
-    name = _FORBIDDEN_NAMES.get(character, f"the control character U+{ord(character):04X}")
-    raise DocumentError(
-        f"{name} stands in the file",
-        mark=_mark_at(text, found.start()),
-        expected="visible text, spaces, tabs, and line breaks LF or CRLF",
-        advice="within double quotes it can be written as an escape",
-    )
-
-
-def _check_conflict_markers(text: str) -> None:
-    found = _CONFLICT.search(text)
-    if found is not None:
-        raise DocumentError(
-            "git conflict markers",
-            mark=_mark_at(text, found.start()),
-            advice="take one side as a whole (`git checkout --ours FILE` or `--theirs`) and make the change again",
-        )
-
-
-def _mark_at(text: str, offset: int) -> Mark:
-    return Mark(line=text.count("\n", 0, offset) + 1, column=offset - text.rfind("\n", 0, offset))
-
-
-def _build(data: bytes, *, aliases: bool) -> Mapping:
-    builder = _Builder(_Anchors() if aliases else None)
+def _build(data: bytes, comments: CommentSearch | None, *, aliases: bool) -> Mapping:
+    builder = _Builder(_Anchors() if aliases else None, comments)
     try:
         for event in yaml_events(data, Loader=CLoader):
+            if comments is not None:
+                comments.take(event)
             builder.take(event)
     except YAMLError as error:
         place = getattr(error, "problem_mark", None)
@@ -235,18 +184,20 @@ class _OpenMapping:
 class _OpenSequence:
     """A list that has begun and not ended."""
 
-    __slots__ = ("anchor", "items", "mark")
+    __slots__ = ("anchor", "comments", "items", "mark")
 
-    def __init__(self, mark: Mark, anchor: str | None) -> None:
+    def __init__(self, mark: Mark, anchor: str | None, comments: CommentSearch | None) -> None:
         self.mark = mark
         self.anchor = anchor
+        self.comments = comments
         self.items: list[Node] = []
 
     def take(self, node: Node) -> None:
         self.items.append(node)
 
     def close(self) -> Sequence:
-        return Sequence(items=tuple(self.items), mark=self.mark)
+        empty_comment = None if self.comments is None else self.comments.empty_comment_in(self.mark)
+        return Sequence(items=tuple(self.items), mark=self.mark, empty_comment=empty_comment)
 
 
 class _Anchors:
@@ -297,9 +248,10 @@ class _Anchors:
 class _Builder:
     """Takes the events of one file, one by one, and refuses what is not read."""
 
-    def __init__(self, anchors: _Anchors | None) -> None:
+    def __init__(self, anchors: _Anchors | None, comments: CommentSearch | None) -> None:
         self._anchors = anchors
         """None where anchors and aliases are refused."""
+        self._comments = comments
         self._open: list[_OpenMapping | _OpenSequence] = []
         self._root: Node | None = None
         self._nodes = 0
@@ -355,7 +307,7 @@ class _Builder:
         if isinstance(event, MappingStartEvent):
             self._open.append(_OpenMapping(mark, event.anchor, merges=self._anchors is not None))
         else:
-            self._open.append(_OpenSequence(mark, event.anchor))
+            self._open.append(_OpenSequence(mark, event.anchor, self._comments))
 
     def _add(self, node: Node, anchor: str | None) -> None:
         if anchor is not None and self._anchors is not None:

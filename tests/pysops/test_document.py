@@ -115,6 +115,23 @@ def test_every_node_knows_its_place() -> None:
     assert second.value.items == (
         Scalar(text="5", kind=ScalarKind.INT, mark=Mark(line=3, column=5)),
         Sequence(
-            items=(Scalar(text="~", kind=ScalarKind.NULL, mark=Mark(line=4, column=6)),), mark=Mark(line=4, column=5)
+            items=(Scalar(text="~", kind=ScalarKind.NULL, mark=Mark(line=4, column=6)),),
+            mark=Mark(line=4, column=5),
+            empty_comment=None,
         ),
     )
+
+
+def test_a_list_knows_of_an_empty_comment_in_it() -> None:
+    """Whoever decrypts it has to: sops takes it for an item."""
+    root = parse(b"a:\n  - x\n  #\n  - y\nb: [x]\nc: # no empty one\n  - [p, q] #\n").root
+    found = {entry.key.text: entry.value.empty_comment for entry in root.entries if isinstance(entry.value, Sequence)}
+    assert found == {"a": Mark(line=3, column=3), "b": None, "c": Mark(line=7, column=12)}
+
+
+def test_documents_can_be_compared_and_kept_in_sets() -> None:
+    """By what they hold: the bytes are at hand, but two ways to write the same do not differ by them."""
+    first, second = parse(b"a: [x]"), parse(b"a: [x] ")
+    assert (first.data, second.data) == (b"a: [x]", b"a: [x] ")
+    assert len({first, second, parse(b"a: [y]")}) == 2
+    assert "x" not in repr(first)

@@ -246,7 +246,7 @@ def test_nothing_that_holds_a_key_shows_it(age_key: AgeKey) -> None:
 
     identities = identities_of(age_key)
     metadata = pysops.read_metadata(pysops.parse(handmade(age_key.recipient)))
-    walk = _Unlocking(AESGCM(DATA_KEY), metadata, selector_of(metadata), {})
+    walk = _Unlocking(AESGCM(DATA_KEY), metadata, selector_of(metadata))
     assert pysops.load(handmade(age_key.recipient), identities) == {"a": TEXT}
     held = (walk, identities, metadata, metadata.wrapped_keys, vars(walk))
     report = "\n".join((*map(repr, held), *map(str, held), *map("{}".format, held), *_shown(held, _LEVELS)))
