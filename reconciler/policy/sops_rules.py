@@ -5,7 +5,6 @@ every value that is ever put into the file, a recipient less finds out when it i
 leaves values plain makes the next file that is encrypted by it a leak.
 """
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -21,12 +20,6 @@ from reconciler.pysops.config.creation_rules import CreationRule, SopsConfig, pa
 
 ENCRYPTED_REGEX: Final = "^secrets$"
 """The selector of every scope file, and the only one."""
-
-_AGE: Final = re.compile(r"age1[a-z0-9]{20,70}")
-_LONG_AGE: Final = re.compile(r"(age1[a-z0-9]{20})[a-z0-9]+([a-z0-9]{8})")
-_SSH: Final = re.compile(r"(ssh-(?:ed25519|rsa)) (?:[A-Za-z0-9+/=]*)([A-Za-z0-9+/=]{24})(?: .*)?")
-_TAME: Final = re.compile(r"[\w:./+|~,=-]{1,300}", re.ASCII)
-"""What may be shown of other recipients: nothing with which one could pass for other text, no user of an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,14 +202,4 @@ def _sizes(groups: Iterable[frozenset[Recipient]]) -> str:
 
 def shown(recipient: Recipient) -> str:
     """Return a recipient for a message: none that could pass for other text, and none as long as a page."""
-    name = recipient.name
-    if recipient.kind == "age":
-        if _AGE.fullmatch(name) is not None:
-            return f"age {name}"
-        if (match := _LONG_AGE.fullmatch(name)) is not None:
-            return f"age {match[1]}…{match[2]}"
-        if (match := _SSH.fullmatch(name)) is not None:
-            return f"age {match[1]} …{match[2]}"
-    elif _TAME.fullmatch(name) is not None:
-        return f"{recipient.kind} {name}"
-    return f"a recipient of {recipient.kind} with an unusual name (not shown)"
+    return recipient.shown

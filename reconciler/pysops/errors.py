@@ -6,6 +6,7 @@
     ├── DocumentError     the bytes are not a document that we read: YAML, or one of the strict reading rules
     ├── MetadataError     the ``sops`` mapping is missing, malformed, or asks for what we do not support
     ├── IdentityError     an identity source cannot be used (shown only when no other source opened the file)
+    ├── ArgumentError     the caller asks for what cannot be done: a value that is no text, a place that has no name
     ├── ConfigError       ``.sops.yaml`` is not what sops could follow, or not what it says to whoever reads it
     ├── BinaryError       the sops program is missing, unfit, hangs, or fails for a reason of its own
     └── DecryptionError   it does not unlock
@@ -57,6 +58,13 @@ class MetadataError(SopsError):
 
 class IdentityError(SopsError):
     """An identity source cannot be used."""
+
+
+class ArgumentError(SopsError):
+    """What the caller asks for cannot be done, whatever the file holds: a value that is no text, a place without name.
+
+    Raised before anything is read or changed.
+    """
 
 
 class ConfigError(SopsError):

@@ -4,7 +4,6 @@ Written from ``GetDataKeyWithKeyServices`` of sops.go. No key service is ever as
 PGP could open stay closed, and the others may suffice.
 """
 
-import re
 from typing import Final
 
 from reconciler.pysops.errors import DecryptionError, NoIdentity
@@ -13,9 +12,6 @@ from reconciler.pysops.shamir import MIN_PARTS, combine
 from reconciler.pysops.sops_metadata import Metadata
 from reconciler.pysops.wrapped_keys import KeyGroup, KeyKind
 
-
-_QUOTABLE: Final = r"age1(?:[a-z0-9]{1,20}1)?[02-9ac-hj-np-z]{50,2500}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+"
-"""What may be quoted from a file as a recipient: Bech32, X25519 or longer, a plugin's name in front; SSH keys."""
 
 _IN_WORDS: Final[dict[KeyKind, str]] = {
     "age": "an age key",
@@ -81,8 +77,9 @@ def _too_few_groups(metadata: Metadata, identities: Identities, closed: list[Key
 def _whose(group: KeyGroup) -> str:
     """Return whose keys open a group: age recipients by name, others by kind."""
     recipients = tuple(dict.fromkeys(key.recipient for key in group))
-    quoted = [one.name for one in recipients if one.kind == "age" and re.fullmatch(_QUOTABLE, one.name)]
-    others = [_IN_WORDS[one.kind] for one in recipients if one.name not in quoted]
+    names = [(one.kind, one.shown_name if one.kind == "age" else None) for one in recipients]
+    quoted = [name for _, name in names if name is not None]
+    others = [_IN_WORDS[kind] for kind, name in names if name is None]
     return " or ".join(dict.fromkeys((*quoted, *others))) or "a group without keys"
 
 

@@ -35,7 +35,7 @@ _MAX_STEPS: Final = 2_000_000_000
 
 _LITERAL: Final = re.compile(r"\^([A-Za-z0-9_-]+)\$")
 
-_ESCAPES: Final = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
+_ESCAPES: Final = r"(?s:\\Q.*?(?:\\E|\Z)|\\.)"
 
 
 class Pattern:
@@ -76,14 +76,14 @@ def selector_of(metadata: Metadata) -> Selector:
             latter and takes everything for plain (tried on 3.13.3), which nobody wants. `Selector.matches` raises it
             for keys and patterns made to take hours.
     """
-    for name in ("encrypted_comment_regex", "unencrypted_comment_regex"):
-        if getattr(metadata, name) is not None:
-            raise MetadataError(
-                f"{name}: values selected by comment are not read",
-                mark=metadata.selector_mark,
-                expected="encrypted_regex, or another selector that goes by key",
-                advice="read the file with the sops program (--decryptor sops), or encrypt it anew by key",
-            )
+    if metadata.selects_by_comment:
+        name = "unencrypted_comment_regex" if metadata.encrypted_comment_regex is None else "encrypted_comment_regex"
+        raise MetadataError(
+            f"{name}: values selected by comment are not read",
+            mark=metadata.selector_mark,
+            expected="encrypted_regex, or another selector that goes by key",
+            advice="read the file with the sops program (--decryptor sops), or encrypt it anew by key",
+        )
     if metadata.encrypted_regex is not None:
         matches = _regex("encrypted_regex", metadata.encrypted_regex, metadata.selector_mark)
         return Selector(matches=matches, match_encrypts=True)
@@ -120,7 +120,7 @@ def compile_re2(pattern: str) -> Pattern | None:
 
 def _knows_bytes(pattern: str) -> bool:
     """Tell whether the escape C occurs, a single byte, which Go does not have."""
-    return any(escape[0] == r"\C" for escape in _ESCAPES.finditer(pattern))
+    return any(escape[0] == r"\C" for escape in re.finditer(_ESCAPES, pattern))
 
 
 def _suffix(suffix: str) -> Callable[[str], bool]:

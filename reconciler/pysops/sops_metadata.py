@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.pysops.document import Document, Mapping, Node
-from reconciler.pysops.envelope import parse_envelope
+from reconciler.pysops.envelope import Envelope, parse_envelope
 from reconciler.pysops.errors import Mark, MetadataError
 from reconciler.pysops.timestamps import from_parsed_rfc3339
 from reconciler.pysops.weak_types import REPAIR, bool_of, fields_of, int_of, mappings_of, text_of
@@ -18,7 +18,7 @@ from reconciler.pysops.wrapped_keys import KEY_KINDS, KeyGroup, Recipient, Wrapp
 
 METADATA_KEY: Final = "sops"
 
-_SELECTORS: Final = (
+SELECTORS: Final = (
     "unencrypted_suffix",
     "encrypted_suffix",
     "unencrypted_regex",
@@ -26,9 +26,11 @@ _SELECTORS: Final = (
     "unencrypted_comment_regex",
     "encrypted_comment_regex",
 )
-_FIELDS: Final = frozenset(
+"""Fields that say which values are encrypted, at most one of them; the same in ``.sops.yaml``."""
+
+METADATA_FIELDS: Final = frozenset(
     {
-        *_SELECTORS,
+        *SELECTORS,
         *KEY_KINDS,
         "key_groups",
         "shamir_threshold",
@@ -38,6 +40,7 @@ _FIELDS: Final = frozenset(
         "mac_only_encrypted",
     }
 )
+"""Every field that sops writes, up to 3.13 (stores/stores.go)."""
 
 _NUMBER: Final = "(?:0|[1-9][0-9]{0,19})"
 _WORDS: Final = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*+"
@@ -65,9 +68,7 @@ class Metadata:
     lastmodified: str
     """RFC 3339 as Go prints it, with its fraction if any; part of what the MAC is bound to."""
 
-    mac: str
-    """An envelope, see `parse_envelope`."""
-
+    mac: Envelope
     mac_mark: Mark
     version: str
     """Of the sops that wrote the file."""
@@ -91,6 +92,11 @@ class Metadata:
 
     mac_only_encrypted: bool
     """Whether the MAC leaves out what is not encrypted."""
+
+    @property
+    def selects_by_comment(self) -> bool:
+        """Whether comments decide what is encrypted; they are not read here, but by the sops program alone."""
+        return self.encrypted_comment_regex is not None or self.unencrypted_comment_regex is not None
 
     @property
     def wrapped_keys(self) -> tuple[WrappedKey, ...]:
@@ -117,7 +123,7 @@ def read_metadata(document: Document) -> Metadata:
     mark = entry.key.mark
     if not isinstance(entry.value, Mapping):
         raise MetadataError("sops is not a mapping", mark=mark, advice=REPAIR)
-    fields = fields_of(entry.value, _FIELDS, METADATA_KEY)
+    fields = fields_of(entry.value, METADATA_FIELDS, METADATA_KEY)
     groups = _key_groups(fields, mark)
     mac, mac_mark = _mac(fields, mark)
     selectors = _selectors(fields, mark)
@@ -129,7 +135,7 @@ def read_metadata(document: Document) -> Metadata:
         version=_version(fields, mark, groups),
         key_groups=groups,
         shamir_threshold=_shamir_threshold(fields.get("shamir_threshold"), len(groups)),
-        **{name: selectors.get(name) for name in _SELECTORS},
+        **{name: selectors.get(name) for name in SELECTORS},
         selector_mark=next((fields[name].mark for name in selectors), mark),
         mac_only_encrypted=bool_of(fields.get("mac_only_encrypted"), "mac_only_encrypted"),
     )
@@ -170,12 +176,12 @@ def _required(fields: dict[str, Node], name: str, mark: Mark) -> tuple[str, Mark
     return text, node.mark
 
 
-def _mac(fields: dict[str, Node], mark: Mark) -> tuple[str, Mark]:
+def _mac(fields: dict[str, Node], mark: Mark) -> tuple[Envelope, Mark]:
     text, place = _required(fields, "mac", mark)
     envelope = parse_envelope(text)
     if envelope is None or envelope.kind != "str":
         raise MetadataError("the MAC is not an encrypted text", mark=place, advice=REPAIR)
-    return text, place
+    return envelope, place
 
 
 def _lastmodified(fields: dict[str, Node], mark: Mark) -> str:
@@ -219,7 +225,7 @@ def _version_order(text: str) -> tuple[int, ...] | None:
 
 
 def _selectors(fields: dict[str, Node], mark: Mark) -> dict[str, str]:
-    texts = {name: text_of(fields.get(name), name) for name in _SELECTORS}
+    texts = {name: text_of(fields.get(name), name) for name in SELECTORS}
     selectors = {name: text for name, text in texts.items() if text}
     if len(selectors) > 1:
         raise MetadataError(

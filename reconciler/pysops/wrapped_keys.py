@@ -4,6 +4,7 @@ A file has one group of recipients, any of whom can open it; or several ``key_gr
 together (Shamir's secret sharing). See https://getsops.io/docs/#key-groups.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, assert_never, get_args
@@ -20,7 +21,7 @@ KeyKind = Literal["age", "pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault
 
 KEY_KINDS: Final[tuple[KeyKind, ...]] = get_args(KeyKind)
 
-_FIELDS: Final[dict[KeyKind, tuple[str, ...]]] = {
+_NAMING_FIELDS: Final[dict[KeyKind, tuple[str, ...]]] = {
     "age": ("recipient",),
     "pgp": ("fp",),
     "kms": ("arn", "role", "context", "aws_profile"),
@@ -29,7 +30,16 @@ _FIELDS: Final[dict[KeyKind, tuple[str, ...]]] = {
     "azure_kv": ("vault_url", "name", "version"),
     "hc_vault": ("vault_address", "engine_path", "key_name"),
 }
-"""What names a recipient; besides there is ``enc``, and ``created_at`` for all but age. sops misses none of them."""
+"""What names a recipient. sops misses none of them."""
+
+_AGE_RECIPIENT: Final = r"age1[a-z0-9+._-]{1,4000}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]{1,8000}(?: [\w@.+:,= -]*)?"
+
+_AGE: Final = r"age1[a-z0-9]{20,70}"
+_LONG_AGE: Final = r"(age1[a-z0-9]{20})[a-z0-9]+([a-z0-9]{8})"
+_SSH: Final = r"(ssh-(?:ed25519|rsa)) (?:[A-Za-z0-9+/=]*)([A-Za-z0-9+/=]{24})(?: .*)?"
+_TAME: Final = r"[A-Za-z0-9_:./+|~,=-]{1,300}"
+"""What may be shown of other recipients: nothing with which one could pass for other text, no user of an address. Like
+those above, compiled when it is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -41,6 +51,28 @@ class Recipient:
     """As sops prints it (``ToString`` of its key sources): an ``age1…`` or ``ssh-…`` recipient, a PGP fingerprint, an
     ARN with ``+ROLE``, ``|CONTEXT`` and ``|PROFILE`` behind it, a resource id, ``VAULT_URL/keys/NAME/VERSION``,
     ``VAULT_ADDRESS/v1/ENGINE_PATH/keys/KEY_NAME``."""
+
+    @property
+    def shown_name(self) -> str | None:
+        """The name as a message may give it, shortened if it is as long as a page; None when it may be anything.
+
+        The author of a file writes it: it must not pass for other text, nor hold a password, ``user:secret@host``.
+        """
+        if self.kind != "age":
+            return self.name if re.fullmatch(_TAME, self.name) is not None else None
+        if re.fullmatch(_AGE, self.name) is not None:
+            return self.name
+        match = re.fullmatch(_LONG_AGE, self.name)
+        if match is not None:
+            return f"{match[1]}…{match[2]}"
+        match = re.fullmatch(_SSH, self.name)
+        return None if match is None else f"{match[1]} …{match[2]}"
+
+    @property
+    def shown(self) -> str:
+        """The recipient as a message names it."""
+        name = self.shown_name
+        return f"a recipient of {self.kind} with an unusual name (not shown)" if name is None else f"{self.kind} {name}"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -63,6 +95,19 @@ class WrappedKey:
 
 KeyGroup = tuple[WrappedKey, ...]
 """Any of them opens the group. In file order, kind by kind; a recipient may stand there twice."""
+
+
+def is_age_recipient(name: str) -> bool:
+    """Tell whether a program in ``SOPS_AGE_KEY_CMD`` may be asked for a recipient, by us or by sops.
+
+    Stricter than sops: the author of a file writes them, and the program may be a script that evaluates what it gets.
+    """
+    return re.fullmatch(_AGE_RECIPIENT, name) is not None
+
+
+def item_fields(kind: KeyKind) -> tuple[str, ...]:
+    """Return the fields of an item in the list of a kind: what names the recipient, and what goes with it."""
+    return (*_NAMING_FIELDS[kind], "enc") if kind == "age" else (*_NAMING_FIELDS[kind], "enc", "created_at")
 
 
 def kms_name(arn: str, *, role: str = "", context: Iterable[tuple[str, str]] = (), profile: str = "") -> str:
@@ -93,12 +138,12 @@ def read_key_group(fields: Mapping[str, Node], parent: str, *, used: bool = True
 
 
 def _wrapped_key(item: document.Mapping, kind: KeyKind, parent: str, *, used: bool) -> WrappedKey:
-    names = _FIELDS[kind]
-    dated = kind != "age"
-    fields = fields_of(item, (*names, "enc", "created_at") if dated else (*names, "enc"), f"an item of {parent}")
+    names = _NAMING_FIELDS[kind]
+    known = item_fields(kind)
+    fields = fields_of(item, known, f"an item of {parent}")
     context = pairs_of(fields.pop("context", None), f"context of {parent}") if "context" in names else {}
     texts = {name: text_of(fields[name], f"{name} of {parent}") if name in fields else "" for name in (*names, "enc")}
-    if dated:
+    if "created_at" in known:
         node = fields.get("created_at")
         created_at = text_of(node, f"created_at of {parent}")
         if used and from_parsed_rfc3339(created_at) is None:
@@ -119,7 +164,7 @@ def _wrapped_key(item: document.Mapping, kind: KeyKind, parent: str, *, used: bo
 def _name(kind: KeyKind, texts: Mapping[str, str], context: Mapping[str, str | None]) -> str:
     match kind:
         case "age" | "pgp" | "gcp_kms" | "hckms":
-            return texts[_FIELDS[kind][0]]
+            return texts[_NAMING_FIELDS[kind][0]]
         case "kms":
             pairs = [(key, value or "") for key, value in context.items()]
             return kms_name(texts["arn"], role=texts["role"], context=pairs, profile=texts["aws_profile"])

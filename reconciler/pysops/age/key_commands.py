@@ -4,7 +4,6 @@ Started without a shell, with the recipient in question in ``SOPS_AGE_RECIPIENT`
 age/keysource.go. What the variables and the programs say never stands in a message: it may be the key.
 """
 
-import re
 import shutil
 import threading
 import time
@@ -16,16 +15,11 @@ from typing import Final
 from reconciler.pysops.age.key_texts import MAX_KEY_FILE_BYTES, KeysFound
 from reconciler.pysops.child import Children
 from reconciler.pysops.errors import BinaryError
+from reconciler.pysops.wrapped_keys import is_age_recipient
 
 
 MAX_RUNS: Final = 64
 """How often a program is started, each time for another recipient: the author of a file decides how many it names."""
-
-_RECIPIENT: Final = re.compile(
-    r"age1[a-z0-9+._-]{1,4000}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]{1,8000}(?: [\w@.+:,= -]*)?"
-)
-"""Recipients that a program is asked for. Stricter than sops, as the author of a file writes them, and the program may
-be a script that evaluates what it gets."""
 
 _WITHHELD: Final = frozenset({"SOPS_AGE_KEY", "SOPS_AGE_RECIPIENT"})
 """Variables that a program does not get."""
@@ -72,7 +66,7 @@ class KeyCommand:
 
     def keys_for(self, recipient: str) -> KeysFound:
         """Ask for the key of a recipient, or recall what the program printed when it was asked before."""
-        if _RECIPIENT.fullmatch(recipient) is None:
+        if not is_age_recipient(recipient):
             return KeysFound.nothing(f"{self._name} is not asked for a recipient that is none of age")
         with self.__lock:
             if recipient not in self.__answers:

@@ -22,17 +22,9 @@ from reconciler.pysops.config.path_regex import beginning_of
 from reconciler.pysops.document import Mapping, Node, parse
 from reconciler.pysops.errors import ConfigError, DocumentError, Mark
 from reconciler.pysops.selectors import compile_re2
+from reconciler.pysops.sops_metadata import SELECTORS
 from reconciler.pysops.wrapped_keys import Recipient
 
-
-SELECTORS: Final = (
-    "unencrypted_suffix",
-    "encrypted_suffix",
-    "unencrypted_regex",
-    "encrypted_regex",
-    "unencrypted_comment_regex",
-    "encrypted_comment_regex",
-)
 
 _RULES: Final = "creation_rules"
 _OTHER_FIELDS: Final = frozenset({"destination_rules", "stores"})
@@ -166,12 +158,7 @@ def _rule(node: Node) -> CreationRule:
         shamir_threshold=threshold_of(fields, "shamir_threshold", len(groups)),
         mac_only_encrypted=flag_of(fields, "mac_only_encrypted"),
         ignored=tuple(name for name in RULE_KEYS if name in fields.entries) if items else (),
-        unencrypted_suffix=selectors.get("unencrypted_suffix"),
-        encrypted_suffix=selectors.get("encrypted_suffix"),
-        unencrypted_regex=selectors.get("unencrypted_regex"),
-        encrypted_regex=selectors.get("encrypted_regex"),
-        unencrypted_comment_regex=selectors.get("unencrypted_comment_regex"),
-        encrypted_comment_regex=selectors.get("encrypted_comment_regex"),
+        **{name: selectors.get(name) for name in SELECTORS},
     )
 
 

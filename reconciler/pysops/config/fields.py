@@ -6,7 +6,9 @@ sops ignores what it does not know: a misspelt ``encrypted_regexp`` means that e
 
 import difflib
 from collections.abc import Iterator
+from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Self
 
 from reconciler.pysops.document import Entry, Mapping, Node, Scalar, Sequence
@@ -29,7 +31,9 @@ _MAX_GUESSED_CHARS: Final = 64
 class Fields:
     """Those of one mapping, merged ones included."""
 
-    entries: dict[str, Entry]
+    entries: ReadOnly[str, Entry]
+    """By name; read-only."""
+
     mark: Mark
 
     @classmethod
@@ -53,7 +57,7 @@ class Fields:
                     expected=f"one of {', '.join(known)}",
                     advice=did_you_mean(name, known),
                 )
-        return cls(entries=entries, mark=node.mark)
+        return cls(entries=MappingProxyType(entries), mark=node.mark)
 
     def get(self, name: str) -> Entry | None:
         """Return a field; None when it is not there."""
