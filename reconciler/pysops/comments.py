@@ -20,6 +20,7 @@ from yaml.events import (
     Event,
     MappingEndEvent,
     MappingStartEvent,
+    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
@@ -90,11 +91,7 @@ class CommentSearch:
             DocumentError: one is an encrypted value, and no encrypted comment; or there are too many.
         """
         start, end = event.start_mark, event.end_mark
-        if (
-            start is None
-            or end is None
-            or not isinstance(event, CollectionStartEvent | CollectionEndEvent | ScalarEvent)
-        ):
+        if start is None or end is None or not isinstance(event, NodeEvent | CollectionEndEvent):
             return
         mark = Mark(line=start.line + 1, column=start.column + 1)
         self._place(start.index, event, mark)
@@ -161,7 +158,7 @@ class CommentSearch:
     def _is_below(self, found: Mark, following: Mark) -> bool:
         # Whether a comment at the end of the innermost list is further to the right than what the list stands in, or as
         # far as that but not in front of a part of it.
-        above = self._open[-2].mark.column
+        above = self._open[-2].mark.column if len(self._open) > 1 else 0
         return found.column > above or (found.column == above and following.column != above)
 
     def _follow(self, event: Event, mark: Mark) -> None:

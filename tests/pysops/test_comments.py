@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.pysops import DocumentError, load
+from reconciler.pysops import DocumentError, load, parse
 from tests.pysops.test_crypt import identities
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsFailed, SopsTool
@@ -87,3 +87,10 @@ def test_a_hash_within_a_value_is_no_comment(sops: SopsTool, age_key: AgeKey) ->
     plaintext = 'a_unencrypted:\n  - "x #"\n  - |\n    #\n    y\n  - z#\nb: |-\n  #\n'
     file = sops.encrypt(plaintext.encode(), [age_key.recipient])
     assert load(file, identities(age_key)) == {"a_unencrypted": ["x #", "#\ny\n", "z#"], "b": "#"}
+
+
+@pytest.mark.parametrize("file", [b"- x\n#\n", b"- - x\n #\n", b"[x #\n]", b"x\n#\n", b"#\n", b"---\n- x\n#\n---\n"])
+def test_comments_of_what_is_no_mapping_are_no_trouble(file: bytes) -> None:
+    """The error is the one about the document."""
+    with pytest.raises(DocumentError, match="list at the top|single value|empty|second document"):
+        parse(file)
