@@ -92,5 +92,5 @@ def test_a_hash_within_a_value_is_no_comment(sops: SopsTool, age_key: AgeKey) ->
 @pytest.mark.parametrize("file", [b"- x\n#\n", b"- - x\n #\n", b"[x #\n]", b"x\n#\n", b"#\n", b"---\n- x\n#\n---\n"])
 def test_comments_of_what_is_no_mapping_are_no_trouble(file: bytes) -> None:
     """The error is the one about the document."""
-    with pytest.raises(DocumentError, match="list at the top|single value|empty|second document"):
+    with pytest.raises(DocumentError, match=r"list at the top|single value|empty|second document"):
         parse(file)
