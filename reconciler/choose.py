@@ -9,7 +9,7 @@ from functools import cached_property
 from reconciler import git, policy
 from reconciler.errors import InvalidInput, UsageError
 from reconciler.policy import Policy, Sources, Target
-from reconciler.policy.findings import did_you_mean
+from reconciler.pysops.config.fields import did_you_mean
 from reconciler.session import Chosen, Settings, local_problem
 
 

@@ -104,7 +104,7 @@ class Problem:
     """What to do next, as a sentence without a full stop."""
 
     scope: str | None = None
-    """``target/scope`` that cannot be reconciled because of it; None when the whole file cannot."""
+    """``target/scope`` that cannot be reconciled because of it; None where that is not just one, or is not known."""
 
     rule: str = "invalid-input"
     """Which rule it breaks, as a short name that stays the same whatever the words, such as ``not-encrypted``."""

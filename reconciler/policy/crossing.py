@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from reconciler.errors import Problem, escaped
 from reconciler.model import MAX_KEYS_PER_SCOPE, FoldedName, KeyName, ScopeName, fold
-from reconciler.policy.findings import MAX_LISTED, Findings, did_you_mean, quoted
+from reconciler.policy.findings import MAX_LISTED, Findings, quoted
 from reconciler.policy.scope_files import ScopeFile
 from reconciler.policy.scope_values import Feed, KeyEntry
 from reconciler.policy.targets import Target, Targets
 from reconciler.pysops import Mark
+from reconciler.pysops.config.fields import closest
 
 
 _MAX_GUESSES: Final = 20
@@ -75,7 +77,8 @@ def cross_problems(contributions: Contributions, targets: Targets) -> tuple[Cros
         found.extend(_too_many(parts))
         if target is not None and scope.scope == fold(target.ledger_scope):
             found.extend(_ledger(parts, target))
-        problems.extend(CrossProblem(scope=scope, problem=problem) for problem in _listed(found))
+        place = None if target is None else f"{target.name}/{spelling_of(parts)}"
+        problems.extend(CrossProblem(scope=scope, problem=replace(one, scope=place)) for one in _listed(found))
         if target is None and not targets.problems:
             for part in parts:
                 unknown.setdefault((part.file.path, scope.host_key), part)
@@ -155,23 +158,33 @@ def _ledger(parts: tuple[Contribution, ...], target: Target) -> Iterator[Problem
         )
 
 
+def meant_hosts(host_keys: Iterable[str], targets: Targets) -> Mapping[str, str]:
+    """Return host without target to the host that is probably meant, for the first of them."""
+    by_name = {target.name: target.host_key for target in targets.targets}
+    known = frozenset(by_name.values())
+    unknown = tuple(host for host in dict.fromkeys(host_keys) if host not in known)
+    named = {host: by_name[host] for host in unknown if host in by_name}
+    guessed = islice((host for host in unknown if host not in by_name), _MAX_GUESSES)
+    guesses = ((host, closest(host, by_name.values())) for host in guessed)
+    return named | {host: meant for host, meant in guesses if meant is not None}
+
+
 def _unknown_hosts(parts: Iterable[Contribution], targets: Targets) -> Iterator[Problem]:
     """Yield the complaints about hosts without target: so many of each file, and advice for so many hosts."""
-    by_name = {target.name: target.host_key for target in targets.targets}
-    advice: dict[str, str | None] = {}
+    parts = tuple(parts)
+    meant = meant_hosts((part.feed.host_key for part in parts), targets)
     by_file: dict[str, Findings] = {}
     for part in parts:
         host_key = part.feed.host_key
         findings = by_file.setdefault(part.file.path, Findings(part.file.path, rule="unknown-host"))
-        if host_key in by_name:
-            advice[host_key] = f"write the host of target '{host_key}': '{by_name[host_key]}'"
-        elif host_key not in advice and len(advice) < _MAX_GUESSES:
-            advice[host_key] = did_you_mean(host_key, by_name.values())
+        advice = f"did you mean '{meant[host_key]}'?" if host_key in meant else None
+        if targets.named(host_key) is not None:
+            advice = f"write the host of target '{host_key}': '{meant[host_key]}'"
         findings.add(
             part.feed.host_mark,
             f"no target has the host {quoted(host_key)}",
             expected="the host of a target",
-            advice=advice.get(host_key),
+            advice=advice,
         )
     for findings in by_file.values():
         yield from findings

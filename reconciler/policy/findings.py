@@ -1,14 +1,13 @@
 """Collecting what is wrong with one file, so that one run shows it all."""
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from reconciler.errors import Problem, Severity
 from reconciler.model import FoldedName, fold
 from reconciler.pysops import Entry, Mapping, Mark, Node, Scalar, Sequence, SopsError
+from reconciler.pysops.config.fields import did_you_mean
 
 
 _TAME: Final = re.compile(r"[\w.@?=/*-]{1,128}")
@@ -31,12 +30,6 @@ KINDS: Final = {
 
 MAX_LISTED: Final = 100
 """How many problems of one file are listed: nobody reads more, and a file can be made to have a million."""
-
-_MAX_GUESSED_CHARS: Final = 128
-"""Longest name for which a similar one is looked for."""
-
-_MAX_KNOWN: Final = 500
-"""Among how many: each comparison takes some 20 microseconds."""
 
 
 class Findings:
@@ -126,15 +119,6 @@ class Findings:
 def quoted(name: str) -> str:
     """Return ``name`` in quotes where it is tame, else nothing of it: what is no name may be a value gone astray."""
     return f"'{name}'" if _TAME.fullmatch(name) else "of unusual text (not shown)"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return advice that names the closest of ``known``; None when nothing is close."""
-    if len(name) > _MAX_GUESSED_CHARS:
-        return None
-    by_fold = {fold(each): each for each in islice(known, _MAX_KNOWN)}
-    close = difflib.get_close_matches(fold(name), [str(each) for each in by_fold], n=1)
-    return f"did you mean '{by_fold[FoldedName(close[0])]}'?" if close else None
 
 
 def article_of(node: Node) -> str:

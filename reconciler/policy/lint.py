@@ -78,7 +78,7 @@ def lint_targets(targets: Targets, fed: frozenset[str]) -> Iterator[Problem]:
 
     Args:
         targets: of targets.yaml.
-        fed: host keys that files feed.
+        fed: host keys that files feed, or are meant to.
     """
     findings = Findings(TARGETS_FILE, rule="unused-target")
     for target in targets.targets:

@@ -10,7 +10,7 @@ from typing import Final
 
 RULES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "invalid-input": "Input that a run cannot use.",
+        "invalid-input": "Input that a run cannot use: what shows on unlocking only, and what has no rule of its own.",
         "more-problems": "There are more problems of the kind than are listed.",
         # Collecting the files.
         "file-name": "The name of a file must be plain to read, and end in .yaml or .yml where it is meant as YAML.",
@@ -33,7 +33,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "name": "Hosts, scopes, keys and principals have names that the platform takes.",
         "reserved-scope": "No file feeds the scope of the ledger.",
         "value-form": "A value is text, {base64: …} or {empty: yes}.",
-        "value-size": "A value fits into what the platform takes, and into its form.",
+        "value-size": "A value is no larger than the platform takes.",
         # Between files.
         "key-fed-twice": "Each key of a scope stands in one file.",
         "policy-twice": "Per scope at most one file has acls, prune or rotation.",

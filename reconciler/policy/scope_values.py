@@ -237,7 +237,7 @@ class SecretsReader:
                 node.mark,
                 "a value is not base64: its length is no multiple of four",
                 expected="standard base64 with padding, in one line, without white space",
-                rule="value-size",
+                rule="value-form",
             )
         else:
             return True

@@ -6,12 +6,13 @@ from typing import Final
 
 from reconciler.errors import InvalidInput, Problem, UsageError
 from reconciler.model import Acl, FoldedName, KeyName, Prune, ScopeName, fold
-from reconciler.policy.crossing import Contributions, CrossProblem, ScopeId, keys_of, scope_id, spelling_of
-from reconciler.policy.findings import did_you_mean, quoted
+from reconciler.policy.crossing import Contributions, CrossProblem, ScopeId, keys_of, meant_hosts, scope_id, spelling_of
+from reconciler.policy.findings import quoted
 from reconciler.policy.lint import Surroundings, lint_rules, lint_targets
 from reconciler.policy.scope_files import RotationRule, ScopeFile, UnreadableFile
 from reconciler.policy.sops_rules import SopsRules
 from reconciler.policy.targets import Target, Targets
+from reconciler.pysops.config.fields import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,9 @@ class Policy:
         unusable = any(problem.rule in {"file-kind", "file-size", "sops-config"} for problem in self.source_problems)
         found.extend(lint_rules(self.rules, self.surroundings, unusable=unusable))
         if not self.unreadable and all(file.complete for file in self.files) and not self.targets.problems:
-            found.extend(lint_targets(self.targets, frozenset(scope.host_key for scope in self.contributions)))
+            hosts = frozenset(scope.host_key for scope in self.contributions)
+            # Where a host is misspelt, that is said of it, and not of its target as well.
+            found.extend(lint_targets(self.targets, hosts.union(meant_hosts(sorted(hosts), self.targets).values())))
         return _sorted(found)
 
     def scopes_of(self, target: Target) -> tuple[ScopePolicy, ...]:

@@ -160,7 +160,7 @@ def _compare(
     for recipient in sorted(named.difference(metadata.recipients)):
         findings.add(
             metadata.mark,
-            f"{shown(recipient)} cannot open the file, though {place} names it",
+            f"{recipient.shown} cannot open the file, though {place} names it",
             expected="everybody whom the rule names",
             advice=f"run {updatekeys}",
             rule="recipients-missing",
@@ -169,7 +169,7 @@ def _compare(
         if wrapped.recipient not in named:
             findings.add(
                 wrapped.mark,
-                f"{shown(wrapped.recipient)} can open the file and read every value, though {place} does not name it",
+                f"{wrapped.recipient.shown} can open the file and read every value, though {place} does not name it",
                 expected="nobody but whom the rule names",
                 advice=revoke,
                 rule="recipients-surplus",
@@ -198,8 +198,3 @@ def _compare(
 def _sizes(groups: Iterable[frozenset[Recipient]]) -> str:
     sizes = [str(len(group)) for group in groups]
     return f"{len(sizes)} key group{'s' if len(sizes) > 1 else ''}, of {', '.join(sizes)} recipients"
-
-
-def shown(recipient: Recipient) -> str:
-    """Return a recipient for a message: none that could pass for other text, and none as long as a page."""
-    return recipient.shown

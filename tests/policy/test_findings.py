@@ -8,8 +8,9 @@ import pytest
 
 from reconciler.errors import Problem
 from reconciler.policy import load
-from reconciler.policy.findings import MAX_LISTED, Findings, did_you_mean
+from reconciler.policy.findings import MAX_LISTED, Findings
 from reconciler.policy.rules import RULES
+from reconciler.pysops.config.fields import did_you_mean
 from tests.policy.samples import ENC, HOST, METADATA, PATH, scope_yaml, sources
 
 

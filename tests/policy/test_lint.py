@@ -135,6 +135,21 @@ def test_targets_without_files_are_found_where_they_stand() -> None:
     assert "unused-target" not in {problem.rule for problem in unclear.lint()}
 
 
+@pytest.mark.parametrize(
+    ("host", "rules"),
+    [
+        pytest.param("baer.cloud.databricks.com", {"unknown-host"}, id="misspelt"),
+        pytest.param("bare", {"unknown-host"}, id="name-of-the-target"),
+        pytest.param("zzz", {"unknown-host", "unused-target"}, id="something-else"),
+    ],
+)
+def test_a_misspelt_host_is_one_mistake(host: str, rules: set[str]) -> None:
+    """What no file feeds is the target of that host: nothing is gained by saying it of both."""
+    policy = load(sources({**FILES, "secrets/bare.yaml": scope_yaml(host=host)}))
+    found = {problem.rule for problem in (*policy.problems(), *policy.lint())}
+    assert found - {"sops-config-missing"} == rules
+
+
 def test_remarks_of_collecting_are_shown() -> None:
     """Such as a file that sops ignores, because its name ends in .yml."""
     remark: Problem = misnamed_rules(".sops.yml", found=False)

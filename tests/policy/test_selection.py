@@ -121,6 +121,7 @@ def test_a_key_fed_by_two_files_names_both_places() -> None:
     assert _problems(files) == [
         "secrets/b.yaml:5:13: the key 'K' of scope 'App' is also fed by secrets/a.yaml:6:13",
     ]
+    assert [problem.scope for problem in load(sources(files)).problems()] == ["prod/app"]
 
 
 @pytest.mark.parametrize(

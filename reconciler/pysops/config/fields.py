@@ -5,9 +5,10 @@ sops ignores what it does not know: a misspelt ``encrypted_regexp`` means that e
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -24,7 +25,12 @@ _MAX_THRESHOLD: Final = 255
 """Parts of a secret are numbered by one byte."""
 
 _MAX_MERGE_DEPTH: Final = 50
-_MAX_GUESSED_CHARS: Final = 64
+
+_MAX_GUESSED_CHARS: Final = 128
+"""Longest name for which a similar one is looked for: the work grows with the square of it."""
+
+_MAX_KNOWN: Final = 500
+"""Among how many: each comparison takes some 20 microseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +92,19 @@ def _merged(node: Node, what: str, *, depth: int) -> Iterator[tuple[str, Entry]]
     yield from ((entry.key.text, entry) for entry in node.entries if entry.key.text != "<<")
 
 
-def did_you_mean(name: str, known: tuple[str, ...]) -> str | None:
-    """Return advice that names the closest of ``known``; None when nothing is close."""
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return which of ``known`` is closest to ``name``, whatever the case; None when nothing is close."""
     if len(name) > _MAX_GUESSED_CHARS:
         return None
-    close = difflib.get_close_matches(name.lower(), [each.lower() for each in known], n=1)
-    return next((f"did you mean {each}?" for each in known if close == [each.lower()]), None)
+    by_lower = {each.lower(): each for each in islice(known, _MAX_KNOWN)}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return advice that names the closest of ``known``; None when nothing is close."""
+    found = closest(name, known)
+    return None if found is None else f"did you mean '{found}'?"
 
 
 def items_of(node: Node, name: str) -> tuple[Node, ...]:
