@@ -5,6 +5,7 @@ passed on.
 """
 
 import contextlib
+import enum
 import os
 import signal
 import subprocess
@@ -13,8 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
-
-from reconciler.pysops.errors import BinaryError
 
 
 MAX_STDERR_BYTES: Final = 64 * 1024
@@ -27,6 +26,35 @@ _LOOK_S: Final = 0.2
 
 _GRACE_S: Final = 2.0
 """How long what is left in the pipes may take once the program has ended, or was killed."""
+
+_SHORTEST_LOOK_S: Final = 0.001
+
+
+class WhyFailed(enum.Enum):
+    """Why a program did not come to its end by itself."""
+
+    NOT_STARTED = enum.auto()
+    """It cannot be: there is no such file, or none that can be run."""
+
+    TOO_SLOW = enum.auto()
+    """It did not end in time."""
+
+    LEFT_RUNNING = enum.auto()
+    """It has ended, but one that it started holds its output open."""
+
+    TOO_MUCH = enum.auto()
+    """It wrote more than it was allowed to."""
+
+    STOPPED = enum.auto()
+    """By `Children.stop`, or it was not started after that."""
+
+
+class ChildFailed(Exception):
+    """A program did not come to its end by itself. Never leaves pysops: whoever ran it says what that means."""
+
+    def __init__(self, reason: WhyFailed) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,23 +109,25 @@ class Children:
                 terminal's interrupt. A timeout then kills it alone: what it has started sees its pipes closed.
 
         Raises:
-            BinaryError: it cannot be started, did not end in time, wrote too much, or was stopped.
+            ChildFailed: it did not come to its end by itself.
         """
         process = self._start(command, environ, detached=not in_terminal)
         streams = _Streams(process, stdin, max_stdout)
+        reason: WhyFailed | None = WhyFailed.STOPPED  # until it is known: an interrupt may come at any time
         try:
             streams.start()
-            problem = streams.wait(time.monotonic() + timeout_s)
+            reason = streams.wait(time.monotonic() + timeout_s)
         finally:  # interrupted or not: nothing is left running
             with self._lock:
                 self._running.discard(process)
-            _kill(process)
+                stopped = self._stopped
+            if reason is not None:
+                _kill(process)
             streams.finish()
-        with self._lock:
-            if self._stopped:
-                problem = "the sops program was stopped, as the run was interrupted"
-        if problem is not None:
-            raise BinaryError(problem, advice="run `sops decrypt FILE` by hand, which may show what it waits for")
+        if stopped:
+            reason = WhyFailed.STOPPED
+        if reason is not None:
+            raise ChildFailed(reason)
         return Finished(exit_code=process.returncode, stdout=streams.stdout, stderr=streams.stderr)
 
     def _start(
@@ -105,7 +135,7 @@ class Children:
     ) -> "subprocess.Popen[bytes]":
         with self._lock:
             if self._stopped:
-                raise BinaryError("the sops program was not started, as the run was interrupted")
+                raise ChildFailed(WhyFailed.STOPPED)
             process: subprocess.Popen[bytes] | None = None
             try:
                 process = subprocess.Popen(  # noqa: S603  # an absolute path, no shell
@@ -120,9 +150,7 @@ class Children:
             except (OSError, ValueError):  # ValueError: a NUL in an argument
                 pass
         if process is None:
-            raise BinaryError(
-                "the sops program cannot be started", advice="check that SOPS_BINARY or PATH leads to a program"
-            )
+            raise ChildFailed(WhyFailed.NOT_STARTED)
         return process
 
 
@@ -158,23 +186,27 @@ class _Streams:
         for thread in self._threads:
             thread.start()
 
-    def wait(self, deadline: float) -> str | None:
+    def wait(self, deadline: float) -> WhyFailed | None:
         """Wait for the end of the program and of its output; return what is wrong, if anything."""
-        ended: float | None = None
-        while (thread := next((each for each in self._threads if each.is_alive()), None)) is not None:
+        ended_at: float | None = None
+        pause = _SHORTEST_LOOK_S
+        while True:
+            busy = next((thread for thread in self._threads if thread.is_alive()), None)
+            if self._too_much:
+                return WhyFailed.TOO_MUCH
             now = time.monotonic()
-            if ended is None and self._process.poll() is not None:
-                ended = now
-            if now > deadline or (ended is not None and now > ended + _GRACE_S):
+            if ended_at is None and _has_ended(self._process):
+                ended_at = now
+            if busy is None and ended_at is not None:
+                return None
+            if now > deadline or (ended_at is not None and now > ended_at + _GRACE_S):
                 # Somebody holds the pipes: the program itself or, if it has ended, one that it left behind.
-                _kill(self._process, left_behind=ended is not None)
-                return "the sops program did not end in time" if ended is None else "sops left a program running"
-            thread.join(min(_LOOK_S, deadline - now + 0.001))
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return "the sops program did not end in time"
-        return "the sops program wrote far more than the file can hold" if self._too_much else None
+                return WhyFailed.TOO_SLOW if ended_at is None else WhyFailed.LEFT_RUNNING
+            if busy is None:  # it has closed its output, and will end in a moment
+                time.sleep(pause)
+                pause = min(2 * pause, _LOOK_S)
+            else:
+                busy.join(min(_LOOK_S, deadline - now + _SHORTEST_LOOK_S))
 
     def finish(self) -> None:
         """Wait, for a moment only, until nothing uses the pipes any more, and close them."""
@@ -206,10 +238,10 @@ class _Streams:
         kept = self._kept[name]
         with contextlib.suppress(OSError, ValueError):
             while chunk := os.read(pipe.fileno(), _CHUNK_BYTES):
-                kept += chunk[: max(0, limit - len(kept))]
-                if name == "stdout" and len(kept) >= limit:
-                    self._too_much = True
-                    _kill(self._process)
+                room = limit - len(kept)
+                kept += chunk[:room]
+                if name == "stdout" and len(chunk) > room:
+                    self._too_much = True  # and `wait` sees to the rest
                     return
 
 
@@ -222,13 +254,30 @@ def has_terminal() -> bool:
     return True
 
 
-def _kill(process: "subprocess.Popen[bytes]", *, left_behind: bool = False) -> None:
-    """Kill a process with its group, if it leads one of its own; no number is reused while its group has members."""
-    if process.poll() is not None and not left_behind:
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Tell whether a program has ended, and leave it as a zombie, so that its number stays its own; see `_kill`."""
+    if not hasattr(os, "waitid"):  # Windows, which knows no such numbers, and older Pythons on macOS
+        return process.poll() is not None
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # somebody else has waited for it, or SIGCHLD is ignored
+        return process.poll() is not None
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process with its group, if it leads one of its own; only the others of the group if it has ended.
+
+    To be called before anybody waits for the process, as `_Streams.finish` does. Until then the system gives neither
+    its number nor that of its group to another, be it running or a zombie, be the group empty or not. On macOS, before
+    Python 3.13, an ended process has been waited for already: its group keeps its number as long as it has members, and
+    numbers do not come round within the two seconds in which it may have lost them.
+    """
+    waited_for = process.returncode is not None
+    if waited_for and hasattr(os, "waitid"):
         return
     if hasattr(os, "killpg"):
         with contextlib.suppress(OSError):
-            if left_behind or os.getpgid(process.pid) == process.pid:
+            if waited_for or os.getpgid(process.pid) == process.pid:
                 os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(OSError):
         process.kill()

@@ -6,15 +6,13 @@ age/keysource.go. What the variables and the programs say never stands in a mess
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
 from reconciler.pysops.age.key_texts import MAX_KEY_FILE_BYTES, KeysFound
-from reconciler.pysops.child import Children
-from reconciler.pysops.errors import BinaryError
+from reconciler.pysops.child import ChildFailed, Children, WhyFailed
 from reconciler.pysops.wrapped_keys import is_age_recipient
 
 
@@ -23,6 +21,15 @@ MAX_RUNS: Final = 64
 
 _WITHHELD: Final = frozenset({"SOPS_AGE_KEY", "SOPS_AGE_RECIPIENT"})
 """Variables that a program does not get."""
+
+
+_IN_WORDS: Final[Mapping[WhyFailed, str]] = {
+    WhyFailed.NOT_STARTED: "names a program that cannot be started",
+    WhyFailed.TOO_SLOW: "did not finish in time",
+    WhyFailed.LEFT_RUNNING: "left a program running that holds its output open",
+    WhyFailed.TOO_MUCH: "prints more than a key",
+    WhyFailed.STOPPED: "was stopped, as the run was interrupted",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +116,6 @@ class Programs:
         # As Go: nothing is run from the current directory, which may be a stranger's repository, by its bare name.
         if program is None or (PurePath(words[0]).name == words[0] and not PurePath(program).is_absolute()):
             return RunFailed(reason="names a program that is not found")
-        started = time.monotonic()
         try:
             finished = self._children.run(
                 (program, *words[1:]),
@@ -119,10 +125,8 @@ class Programs:
                 max_stdout=MAX_KEY_FILE_BYTES,
                 in_terminal=True,
             )
-        except BinaryError:
-            if time.monotonic() - started >= timeout_s:
-                return RunFailed(reason="did not finish in time")
-            return RunFailed(reason="names a program that cannot be run to its end, or prints more than a key")
+        except ChildFailed as failed:
+            return RunFailed(reason=_IN_WORDS[failed.reason])
         return finished.stdout if finished.exit_code == 0 else RunFailed(reason="failed")
 
 

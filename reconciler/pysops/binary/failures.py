@@ -1,9 +1,9 @@
 """What the exit codes of the sops program mean, in our own words: what it says itself may quote values."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, assert_never
 
-from reconciler.pysops.child import Finished
+from reconciler.pysops.child import Finished, WhyFailed
 from reconciler.pysops.errors import (
     BinaryError,
     ConfigError,
@@ -60,6 +60,26 @@ _REASONS: Final[Sequence[tuple[bytes, str]]] = (
     (b"no identity matched", "no age identity fits"),
 )
 """Likewise after 128, why no data key could be had."""
+
+
+def unfinished(reason: WhyFailed) -> BinaryError:
+    """Return, in our own words, why the program did not come to its end by itself."""
+    by_hand = "run `sops decrypt FILE` by hand, which may show what it waits for"
+    match reason:
+        case WhyFailed.NOT_STARTED:
+            return BinaryError(
+                "the sops program cannot be started", advice="check that SOPS_BINARY or PATH leads to a program"
+            )
+        case WhyFailed.TOO_SLOW:
+            return BinaryError("the sops program did not end in time", advice=by_hand)
+        case WhyFailed.LEFT_RUNNING:
+            return BinaryError("the sops program left a program running", advice=by_hand)
+        case WhyFailed.TOO_MUCH:
+            return BinaryError("the sops program wrote far more than the file can hold")
+        case WhyFailed.STOPPED:
+            return BinaryError("the sops program was stopped, as the run was interrupted")
+        case _:
+            assert_never(reason)
 
 
 def failure_of(done: Finished, metadata: Metadata | None) -> SopsError:

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from reconciler.pysops.binary.arguments import TextTree, TreePath, index_of, json_of
-from reconciler.pysops.binary.failures import failure_of
+from reconciler.pysops.binary.failures import failure_of, unfinished
 from reconciler.pysops.binary.key_sources import check_askable, child_environment
 from reconciler.pysops.binary.output import check_encrypted, read_values
 from reconciler.pysops.binary.program import Version, check_fit, locate, version_of
 from reconciler.pysops.binary.replacing import replace_file, write_private
-from reconciler.pysops.child import Children, Finished
+from reconciler.pysops.child import ChildFailed, Children, Finished
 from reconciler.pysops.document import Document, parse
 from reconciler.pysops.errors import BinaryError, ConfigError, DocumentError, SopsError
 from reconciler.pysops.files import read_file
@@ -111,7 +111,8 @@ class SopsBinary:
         """
         path = locate(environ)
         children = Children() if children is None else children
-        child = children.run(
+        child = _run_to_its_end(
+            children,
             (str(path), "--disable-version-check", "--version"),
             stdin=b"",
             environ=child_environment(environ, ()),
@@ -305,7 +306,8 @@ class SopsBinary:
         ``config`` is always given: sops would otherwise look for ``.sops.yaml`` in the current directory and above, and
         fail on one that it cannot read. An empty one leaves everything as it is.
         """
-        return self.children.run(
+        return _run_to_its_end(
+            self.children,
             (str(self.path), "--config", config, *arguments),
             stdin=stdin,
             environ=environ,
@@ -370,6 +372,36 @@ class SopsBinary:
         _check_result(after)
         replace_file(path, before, after)
         return True
+
+
+def _run_to_its_end(
+    children: Children,
+    command: Sequence[str],
+    *,
+    stdin: bytes,
+    environ: Mapping[str, str],
+    timeout_s: float,
+    max_stdout: int,
+    in_terminal: bool = False,
+) -> Finished:
+    """Run the program, and say in our own words why if it does not come to its end; see `Children.run`.
+
+    Raises:
+        BinaryError: it does not.
+    """
+    try:
+        return children.run(
+            command,
+            stdin=stdin,
+            environ=environ,
+            timeout_s=timeout_s,
+            max_stdout=max_stdout,
+            in_terminal=in_terminal,
+        )
+    except ChildFailed as failed:
+        reason = failed.reason
+    # Raised outside the handler: the frames of the other one hold what was given to the program.
+    raise unfinished(reason)
 
 
 def _absolute(path: Path) -> str:
