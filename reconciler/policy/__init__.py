@@ -13,7 +13,8 @@ from reconciler.policy.scope_files import ScopeFile, UnreadableFile, read_scope_
 from reconciler.policy.selection import Policy, ScopePolicy, SelectedTarget, Selection
 from reconciler.policy.sops_rules import read_rules
 from reconciler.policy.sources import Sources
-from reconciler.policy.targets import EmbeddedSettings, Target, Targets, WorkspaceSettings, read_targets
+from reconciler.policy.target_reader import read_targets
+from reconciler.policy.targets import EmbeddedSettings, Target, Targets, WorkspaceSettings
 from reconciler.policy.zones import parse_extra_hosts
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.policy import EmbeddedSettings, Sources, Target, WorkspaceSettings
 from reconciler.policy.sources import TARGETS_FILE
-from reconciler.policy.targets import read_targets
+from reconciler.policy.target_reader import read_targets
 
 
 CANARY = "canary-8d1f"
