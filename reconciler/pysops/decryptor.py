@@ -11,24 +11,22 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from types import MappingProxyType
+from typing import Final, Self, assert_never
 
-from reconciler.pysops.binary.key_sources import check_askable
-from reconciler.pysops.binary.wrapper import SopsBinary, without_frames
-from reconciler.pysops.child import Children, has_terminal
+from reconciler.pysops.binary.wrapper import SopsBinary
+from reconciler.pysops.child import Children
 from reconciler.pysops.crypt import decrypt
 from reconciler.pysops.document import Document
 from reconciler.pysops.errors import BinaryError, DecryptionError, NoIdentity, SopsError
 from reconciler.pysops.identities import Identities
+from reconciler.pysops.leaving import frameless
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import Recipient
 
 
 MAX_AT_ONCE: Final = 3
 """Programs that run side by side: each is a process, and asks the same key services."""
-
-ASKING_TIMEOUT_S: Final = 300.0
-"""How long somebody may take to type a passphrase or to find the token."""
 
 
 class Decryptor(enum.Enum):
@@ -46,14 +44,23 @@ class Decryptor(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
-    """A file to open."""
+    """A file to open. Made by `read`."""
 
-    data: bytes = field(repr=False)
     document: Document = field(repr=False)
-    """What `parse` made of ``data``."""
+    metadata: Metadata
+    """Of the document."""
 
-    named: Collection[Recipient] = ()
+    named: frozenset[Recipient] = frozenset()
     """Whom ``.sops.yaml`` names for the file, at the commit that it is from."""
+
+    @classmethod
+    def read(cls, document: Document, named: Collection[Recipient] = ()) -> Self:
+        """Return a file that was parsed.
+
+        Raises:
+            MetadataError: its metadata is missing or malformed.
+        """
+        return cls(document=document, metadata=read_metadata(document), named=frozenset(named))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +80,6 @@ class Unlocker:
         *,
         decryptor: Decryptor = Decryptor.AUTO,
         environ: Mapping[str, str] | None = None,
-        timeout_s: float = 60.0,
     ) -> None:
         """Start nothing yet: the program is looked for when it is needed.
 
@@ -82,12 +88,10 @@ class Unlocker:
             decryptor: which way to open files.
             environ: where the program is found, and where it finds its keys. For the same result either way it holds
                 what ``identities`` were made of.
-            timeout_s: how long one call of the program may take.
         """
         self.identities = identities
         self._decryptor = decryptor
-        self._environ = environ or {}
-        self._timeout_s = timeout_s
+        self._environ: Mapping[str, str] = MappingProxyType(dict(environ or {}))
         self._children = Children()
         self._lock = threading.Lock()
         self._binary: SopsBinary | BinaryError | None = None
@@ -97,6 +101,7 @@ class Unlocker:
         self._children.stop()
         self.identities.stop()
 
+    @frameless
     def unlock(self, file: LockedFile) -> dict[str, object]:
         """Open one file.
 
@@ -113,6 +118,7 @@ class Unlocker:
             raise opened
         return opened
 
+    @frameless
     def unlock_all(self, files: Sequence[LockedFile]) -> tuple[dict[str, object] | SopsError, ...]:
         """Open several files; return the values of each, or why it does not open, in the same order.
 
@@ -123,7 +129,7 @@ class Unlocker:
         waiting = [(index, one.why) for index, one in enumerate(opened) if isinstance(one, _ForSops)]
         if not waiting:
             return tuple(_settled(opened))
-        at_once = 1 if self._may_ask else min(MAX_AT_ONCE, len(waiting))
+        at_once = 1 if self.identities.needs_sops else min(MAX_AT_ONCE, len(waiting))
         with ThreadPoolExecutor(at_once, thread_name_prefix="sops") as pool:
             try:
                 futures = [(index, pool.submit(self._by_sops, files[index], why)) for index, why in waiting]
@@ -134,32 +140,27 @@ class Unlocker:
                 raise
         return tuple(_settled(opened))
 
-    @property
-    def _may_ask(self) -> bool:
-        """Whether the program may have to ask for a passphrase, or for a touch of a token."""
-        return self.identities.needs_sops
-
     def _in_process(self, file: LockedFile) -> dict[str, object] | SopsError | _ForSops:
         """Open a file without the program, or say that the program has to."""
         match self._decryptor:
             case Decryptor.SOPS:
+                return _ForSops(why=None)
+            case Decryptor.AUTO if file.metadata.selects_by_comment:
                 return _ForSops(why=None)
             case Decryptor.NATIVE | Decryptor.AUTO:
                 pass
             case _:
                 assert_never(self._decryptor)
         try:
-            if self._decryptor is Decryptor.AUTO and _goes_by_comments(read_metadata(file.document)):
-                return _ForSops(why=None)
             return decrypt(file.document, self.identities)
         except NoIdentity as error:
             failure: SopsError = error
-            others = any(key.recipient.kind != "age" for key in read_metadata(file.document).wrapped_keys)
-            if self._decryptor is Decryptor.AUTO and (others or self._may_ask):
+            others = any(recipient.kind != "age" for recipient in file.metadata.recipients)
+            if self._decryptor is Decryptor.AUTO and (others or self.identities.needs_sops):
                 return _ForSops(why=error)
         except SopsError as error:
             failure = error
-        return without_frames(failure)
+        return _for_others(failure)
 
     def _by_sops(self, file: LockedFile, why: NoIdentity | None) -> dict[str, object] | SopsError:
         """Let the program open a file, if it may be asked.
@@ -169,26 +170,21 @@ class Unlocker:
             why: why it was not opened in-process, if that was tried.
         """
         try:
-            # Before the program is looked for: whom a file must not name does not depend on what is installed.
-            metadata = read_metadata(file.document)
-            check_askable(file.document, metadata, file.named, age_too=why is not None and self._may_ask)
-            return self._sops().decrypt(file.data, named=file.named, document=file.document)
+            return self._sops().decrypt(file.document, named=file.named)
         except SopsError as error:
             failure = error
         if why is not None and (isinstance(failure, NoIdentity | BinaryError) or type(failure) is DecryptionError):
             failure = _joined(why, failure)
-        return without_frames(failure)
+        return _for_others(failure)
 
     def _sops(self) -> SopsBinary:
         with self._lock:
             if self._binary is None:
-                asks = self._may_ask and has_terminal()
                 try:
+                    # What a command prints later may need more, but where there is one, age recipients have to be
+                    # named anyway.
                     self._binary = SopsBinary.find(
-                        self._environ,
-                        timeout_s=max(self._timeout_s, ASKING_TIMEOUT_S) if asks else self._timeout_s,
-                        in_terminal=asks,
-                        children=self._children,
+                        self._environ, asks=self.identities.needs_sops, children=self._children
                     )
                 except BinaryError as error:
                     self._binary = error
@@ -202,8 +198,10 @@ def _settled(opened: Iterable[dict[str, object] | SopsError | _ForSops]) -> Iter
     return (one for one in opened if not isinstance(one, _ForSops))
 
 
-def _goes_by_comments(metadata: Metadata) -> bool:
-    return metadata.encrypted_comment_regex is not None or metadata.unencrypted_comment_regex is not None
+def _for_others(error: SopsError) -> SopsError:
+    """Return an error that is handed on, without the frames in which it was raised."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _joined(why: NoIdentity, failure: SopsError) -> SopsError:

@@ -85,7 +85,7 @@ class Identities:
             timeout_s: how long, in seconds, such a program, or a pipe instead of a key file, may take.
 
         Returns:
-            Possibly none; then `problems` may say why.
+            Possibly none; then `problems` may say why. SSH keys are read, and programs are run, when they are needed.
         """
         found = [
             *_named_texts(environ, platform, timeout_s),
@@ -117,23 +117,31 @@ class Identities:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The public halves: ``age1…``, ``ssh-ed25519 AAAA…``, ``ssh-rsa AAAA…``."""
+        """The public halves of what was found so far: ``age1…``, ``ssh-ed25519 AAAA…``, ``ssh-rsa AAAA…``."""
         return tuple(dict.fromkeys(key.recipient for key in self._found.keys))
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where identities were found."""
+        """Where identities were found so far."""
         return self._found.sources
 
     @property
     def problems(self) -> tuple[IdentityError, ...]:
-        """What is wrong with other sources. Programs that print a key are heard of once they have been run."""
+        """What is wrong with other sources, as far as these were looked into."""
         return self._found.problems
 
     @property
     def needs_sops(self) -> bool:
-        """Whether there are keys that only the sops program can use: of plugins, or protected by a passphrase."""
+        """Whether keys were found that only the sops program can use: of plugins, or protected by a passphrase."""
         return self._found.needs_sops
+
+    def look_everywhere(self) -> Self:
+        """Read the SSH keys as well, which otherwise happens when nothing else opens a file. May wait for a pipe.
+
+        For whoever wants to tell which keys there are. Programs that print a key are not started.
+        """
+        self._look_for_ssh_keys()
+        return self
 
     def stop(self) -> None:
         """End the program that prints a key, for an interrupt of the main thread; none is started any more."""
@@ -172,14 +180,12 @@ class Identities:
 
     @property
     def _found(self) -> KeysFound:
-        ssh = self._look_for_ssh_keys()
+        # What is at hand: a property, and `repr` above all, must neither read a file nor wait for somebody who does.
+        ssh = KeysFound() if self.__ssh is None else self.__ssh
         return KeysFound.all_of((self.__at_hand, ssh, *(command.found for command in self.__commands)))
 
-    def __len__(self) -> int:
-        return len(self.recipients)
-
     def __repr__(self) -> str:
-        return f"Identities({len(self)} from {', '.join(self.sources) or 'nowhere'})"
+        return f"Identities({len(self.recipients)} from {', '.join(self.sources) or 'nowhere'})"
 
     def __reduce__(self) -> Never:
         raise TypeError("identities are not pickled or copied")

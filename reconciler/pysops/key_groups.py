@@ -55,7 +55,9 @@ def recover_data_key(metadata: Metadata, identities: Identities) -> bytes:
 def _no_identity(metadata: Metadata, identities: Identities) -> NoIdentity:
     whose = _whose(metadata.key_groups[0])
     return NoIdentity(
-        "no identity at hand opens the file" if len(identities) else "there is no identity to open the file with",
+        "no identity at hand opens the file"
+        if identities.look_everywhere().recipients
+        else "there is no identity to open the file with",
         mark=metadata.mark,
         expected=f"the key of {whose}" if whose.startswith(("age1", "ssh-")) else whose,
         advice=_advice(identities),
@@ -84,8 +86,8 @@ def _whose(group: KeyGroup) -> str:
 
 
 def _advice(identities: Identities) -> str:
-    hints = [problem.what for problem in identities.problems]
-    if len(identities):
+    hints = [problem.what for problem in identities.look_everywhere().problems]
+    if identities.recipients:
         hints.insert(0, f"the keys at hand are those of {', '.join(identities.recipients)}")
     elif not hints:
         hints.append("put a key into SOPS_AGE_KEY or SOPS_AGE_KEY_FILE, or into the file sops/age/keys.txt of the user")

@@ -108,7 +108,9 @@ def test_all_sources_add_up(judge: AgeJudge, sops: SopsTool) -> None:
     for key in (*keys, *ssh):
         assert judge.opens(sops.encrypt(b"a: 1\n", [key.recipient]), environ)
     found = judge.identities(environ)
-    assert (len(found), len(found.sources), found.problems) == (6, 6, ())
+    assert (len(found.recipients), len(found.sources), found.problems) == (3, 3, ())
+    assert found.look_everywhere() is found
+    assert (len(found.recipients), len(found.sources), found.problems) == (6, 6, ())
     assert found.open_group(group_of(sops.encrypt(b"a: 1\n", [ssh[3].recipient]))) is not None
     assert set(found.recipients) == {key.recipient for key in (*keys, *ssh)}
     assert (len(found.sources), found.problems, found.needs_sops) == (8, (), False)
@@ -190,7 +192,8 @@ def test_a_relative_config_directory_is_not_looked_into(judge: AgeJudge, locked:
 def test_nothing_set_is_no_problem(tmp_path: Path) -> None:
     """No identities, and nothing to complain about."""
     found = Identities.from_environment({}, tmp_path)
-    assert (len(found), found.problems, repr(found)) == (0, (), "Identities(0 from nowhere)")
+    assert (found.recipients, found.problems, repr(found)) == ((), (), "Identities(0 from nowhere)")
+    assert found.look_everywhere().problems == ()
     assert not found.needs_sops
 
 
@@ -225,7 +228,7 @@ def test_a_bad_source_is_left_out_as_a_whole(judge: AgeJudge, locked: Locked, te
     key = locked.keys["x25519"].identity
     text = text.format(key=key, lower=key.lower())
     found = Identities.from_text(text, "the key file")
-    assert len(found) == 0
+    assert found.recipients == ()
     (problem,) = found.problems
     assert complaint in problem.what
     assert key not in repr(problem)
@@ -308,7 +311,7 @@ def test_an_unusable_default_file_does_not_stop_other_sources(judge: AgeJudge, l
     (judge.home / place).mkdir(parents=True)
     environ = {"SOPS_AGE_KEY": locked.keys["x25519"].identity}
     assert judge.opens(locked.files["x25519"], environ)
-    (problem,) = judge.identities(environ).problems
+    (problem,) = judge.identities(environ).look_everywhere().problems
     assert problem.what == f"{judge.home / place} cannot be read"
 
 
@@ -364,6 +367,22 @@ def test_ssh_keys_are_read_only_when_needed(tmp_path: Path, locked: Locked) -> N
     os.close(writer)
     (problem,) = found.problems
     assert problem.what == "the file that SOPS_AGE_SSH_PRIVATE_KEY_FILE names is a pipe from which no key came"
+
+
+def test_looking_at_identities_reads_nothing(tmp_path: Path) -> None:
+    """Neither a debugger that prints them nor `if identities:` waits for a pipe, or takes no SSH keys for none."""
+    os.mkfifo(tmp_path / "fifo")
+    writer = os.open(tmp_path / "fifo", os.O_RDWR)
+    os.write(writer, b"hunter2\n")
+    environ = {"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(tmp_path / "fifo")}
+    found = Identities.from_environment(environ, tmp_path, timeout_s=0.05)
+    assert bool(found)
+    assert (repr(found), found.recipients, found.sources) == ("Identities(0 from nowhere)", (), ())
+    assert (found.problems, found.needs_sops) == ((), False)
+    assert os.read(writer, 100) == b"hunter2\n"
+    (problem,) = found.look_everywhere().problems
+    assert "is a pipe from which no key came" in problem.what
+    os.close(writer)
 
 
 def test_wrapped_keys_of_other_kinds_are_not_tried(locked: Locked) -> None:

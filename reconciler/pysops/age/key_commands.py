@@ -64,7 +64,7 @@ class KeyCommand:
         self.__words = words
         self.__environ = {key: text for key, text in environ.items() if key not in _WITHHELD}
         self.__run = run
-        self.__answers: dict[str, KeysFound] = {}
+        self.__answers: Mapping[str, KeysFound] = {}
         self.__lock = threading.Lock()
 
     def knows(self, recipient: str) -> bool:
@@ -79,14 +79,14 @@ class KeyCommand:
             if recipient not in self.__answers:
                 if len(self.__answers) >= MAX_RUNS:
                     return KeysFound.nothing(f"{self._name} is not asked for more than {MAX_RUNS} recipients")
-                self.__answers[recipient] = self._ask(recipient)
+                # A new one each time, so that nobody has to wait for a program who only looks.
+                self.__answers = {**self.__answers, recipient: self._ask(recipient)}
             return self.__answers[recipient]
 
     @property
     def found(self) -> KeysFound:
         """What it has printed so far."""
-        with self.__lock:
-            return KeysFound.all_of(self.__answers.values())
+        return KeysFound.all_of(self.__answers.values())
 
     def _ask(self, recipient: str) -> KeysFound:
         output = self.__run(self.__words, {**self.__environ, "SOPS_AGE_RECIPIENT": recipient}, self._timeout_s)

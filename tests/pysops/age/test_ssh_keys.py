@@ -152,7 +152,7 @@ def test_a_passphrase_is_not_asked_for(tmp_path: Path, text: str) -> None:
         parse_ssh_key(text.encode())
     (tmp_path / "key").write_text(text)
     found = Identities.from_environment({"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(tmp_path / "key")}, tmp_path)
-    (problem,) = found.problems
+    (problem,) = found.look_everywhere().problems
     assert problem.what.endswith("is an SSH key with a passphrase, which is not asked for here")
     assert found.needs_sops
 
@@ -180,7 +180,8 @@ def test_keys_of_other_kinds_are_a_problem(judge: AgeJudge, files: dict[str, byt
     for form in (PrivateFormat.OpenSSH, PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         text = key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
         assert not opens(judge, files[RSA.recipient], text)
-        (problem,) = judge.identities({"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(judge.home / "key")}).problems
+        identities = judge.identities({"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(judge.home / "key")})
+        (problem,) = identities.look_everywhere().problems
         assert problem.what.endswith("holds no SSH key that age can use")
 
 
@@ -197,7 +198,7 @@ def test_no_bit_of_a_file_for_an_rsa_key_can_be_flipped(files: dict[str, bytes],
         {"SOPS_AGE_SSH_PRIVATE_KEY_CMD": "a"}, Path("/nowhere"), run=lambda *_: RSA.identity.encode()
     )
     assert found.open_group(metadata(changed).key_groups[0]) is None
-    assert len(found) == 1
+    assert len(found.recipients) == 1
 
 
 @given(st.binary(max_size=300), st.sampled_from(["OPENSSH PRIVATE KEY", "RSA PRIVATE KEY", "PRIVATE KEY"]))
