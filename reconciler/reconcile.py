@@ -29,8 +29,9 @@ from reconciler.errors import (
 from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.plan import Plan, digest_of
 from reconciler.policy import Target
+from reconciler.policy.sources import RULES_FILE
 from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
-from reconciler.session import Observer, Session, Settings, connected, shown_host, state_file
+from reconciler.session import Chosen, Observer, Session, Settings, connected, shown_host, state_file
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
 from reconciler.workers import Workers
 from reconciler.workspace import RequestCount, ScopeInfo
@@ -50,7 +51,7 @@ def plan_run(settings: Settings, observer: Observer) -> RunReport:
     """
     started = _now()
     outcomes: Outcomes = []
-    for chosen in choose(settings):
+    for chosen in _chosen(settings, observer):
         if chosen.dirty:
             observer.say(f"{chosen.name}: planning the commit; the work tree has changes: {', '.join(chosen.dirty)}")
         with Session(chosen, settings, observer) as session:
@@ -75,7 +76,7 @@ def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunRepo
     started = _now()
     with contextlib.ExitStack() as stack:
         sessions: list[Session] = []
-        for chosen in choose(settings):
+        for chosen in _chosen(settings, observer):
             session = stack.enter_context(Session(chosen, settings, observer))
             sessions.append(session)
             if (refusal := guard.uncommitted(chosen.dirty)) is not None:
@@ -89,6 +90,19 @@ def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunRepo
         for session in sessions:
             session.apply()
         return _report(settings, started, [session.outcome() for session in sessions])
+
+
+def _chosen(settings: Settings, observer: Observer) -> tuple[Chosen, ...]:
+    """Return what the run is about; say of which targets nobody checks who can open the files."""
+    chosen = choose(settings)
+    unruled = [
+        one.name
+        for one in chosen
+        if one.selected.scopes and one.sources.rules is None and not one.selected.target.embedded
+    ]
+    if unruled:
+        observer.say(f"{', '.join(unruled)}: there is no {RULES_FILE}, so nobody checks who can open the files")
+    return chosen
 
 
 def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:

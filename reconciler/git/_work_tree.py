@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Problem, Refused
+from reconciler.git._attributes import hidden_changes
 from reconciler.git._places import Level, nearest_rules
 from reconciler.git._program import ask, prefix
 from reconciler.policy import sources
@@ -41,6 +42,7 @@ def read_work_tree(root: Path) -> Sources:
     if isinstance(rules, Problem):
         problems.append(rules)
         rules = None
+    meant = (*(() if rules is None else (rules.path,)), *filter(sources.is_yaml, files))
     known = tracked(root, FOLDER if rules is None else rules.path.removesuffix(sources.RULES_FILE) or ".")
     return Sources(
         files=files,
@@ -48,7 +50,7 @@ def read_work_tree(root: Path) -> Sources:
         tracked=None if known is None else frozenset(filter(_is_ours, known)),
         rules=rules,
         neighbours=None if known is None or rules is None else _neighbours(known, rules.prefix),
-        remarks=remarks,
+        remarks=(*remarks, *hidden_changes(root, meant)),
     )
 
 

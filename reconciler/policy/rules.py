@@ -16,6 +16,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "file-name": "The name of a file must be plain to read, and end in .yaml or .yml where it is meant as YAML.",
         "file-kind": "Only regular files that can be read are read: no links, devices or submodules.",
         "file-size": "A file has at most 16 MiB, and all of them together 64 MiB.",
+        "hidden-from-review": "No attribute of git hides changes of .sops.yaml, or below secrets/, from a review.",
         # Any YAML file.
         "strict-reading": "YAML is read strictly: one document, no aliases, tags, twin keys or conflict markers.",
         "invisible-text": "No invisible character may change how the text around it looks in a review.",

@@ -203,3 +203,21 @@ def misnamed_rules(path: str, *, found: bool) -> Problem:
         rule="sops-config-name",
         severity=Severity.WARNING if found else Severity.ERROR,
     )
+
+
+def hidden_from_review(path: str, *, how: str, others: int) -> Problem:
+    """Return the remark about a file whose changes a review does not show.
+
+    Args:
+        path: of that file.
+        how: by which attribute, and what comes of it.
+        others: how many more there are.
+    """
+    return Problem(
+        path=path,
+        what=f"an attribute of git hides this file from reviews: {how}" + (f"; so for {others} more" if others else ""),
+        expected=f"no such attribute for {RULES_FILE} and what is below {FOLDER}/",
+        advice="take it out of .gitattributes; git check-attr -a FILE shows what applies",
+        rule="hidden-from-review",
+        severity=Severity.WARNING,
+    )

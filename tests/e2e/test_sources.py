@@ -141,3 +141,16 @@ def test_branch_without_a_commit_does_not_open_the_work_tree(
     assert "--allow-dirty" in refused.stderr
     assert workspace_server.traffic() == []
     assert run("apply", "prod", "--allow-dirty").expect().exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_without_rules_of_sops_people_are_told_once(
+    command: str, run: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """Nobody compares recipients then; of an embedded target, which everybody can open anyway, nothing is said."""
+    repo.targets({"prod": workspace_server.fields, "demo": repo.embedded("demo")})
+    _write(repo, workspace_server, "value")
+    (repo.root / ".sops.yaml").unlink()
+    said = "prod: there is no .sops.yaml, so nobody checks who can open the files"
+    assert run(command, "--all").expect().stderr.splitlines().count(said) == 1
+    assert ".sops.yaml" not in run(command, "demo").expect().stderr
