@@ -78,7 +78,7 @@ class Identities:
         """Gather the identities that sops would find.
 
         Args:
-            environ: the environment of the process. Programs that print a key get it, but for ``SOPS_AGE_KEY``.
+            environ: the environment of the process. Of it, programs that print a key get `command_environment`.
             home: the home directory of the user.
             platform: as `sys.platform`; decides where the key file of the user is.
             run: runs a program that prints a key; None: `Programs.run`.
@@ -92,7 +92,7 @@ class Identities:
             _default_file(default_key_file(environ, home, platform), timeout_s),
         ]
         texts = {name: text for name in _COMMANDS if (text := variable(environ, name, platform)) is not None}
-        commands, wrong, stop = _commands(texts, environ, run, timeout_s) if texts else ([], [], _nothing)
+        commands, wrong, stop = _commands(texts, environ, platform, run, timeout_s) if texts else ([], [], _nothing)
         found.extend(wrong)
         ssh_file = variable(environ, "SOPS_AGE_SSH_PRIVATE_KEY_FILE", platform)
         return cls(
@@ -205,12 +205,14 @@ def _named_texts(environ: Mapping[str, str], platform: str, timeout_s: float) ->
 
 
 def _commands(
-    texts: Mapping[str, str], environ: Mapping[str, str], run: "Runner | None", timeout_s: float
+    texts: Mapping[str, str], environ: Mapping[str, str], platform: str, run: "Runner | None", timeout_s: float
 ) -> "tuple[list[KeyCommand], list[KeysFound], Callable[[], None]]":
     """Return the commands that variables hold, what is wrong with others, and what ends a running one."""
     # Imported only here: they are seldom set, and what starts programs takes a tenth of the start-up of a reader.
     from reconciler.pysops.age.key_commands import KeyCommand, Programs, split_words
+    from reconciler.pysops.age.key_environment import command_environment
 
+    passed_on = command_environment(environ, platform)
     programs = Programs()
     runner = programs.run if run is None else run
     commands: list[KeyCommand] = []
@@ -218,7 +220,7 @@ def _commands(
     for name, text in texts.items():
         if words := split_words(text):
             read = _COMMANDS[name]
-            commands.append(KeyCommand(name, words, environ, read=read, run=runner, timeout_s=timeout_s))
+            commands.append(KeyCommand(name, words, passed_on, read=read, run=runner, timeout_s=timeout_s))
         else:
             wrong.append(KeysFound.nothing(f"{name} is not a command"))
     return commands, wrong, programs.stop

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
+from reconciler.pysops.age.key_environment import MORE
 from reconciler.pysops.age.key_texts import MAX_KEY_FILE_BYTES, KeysFound
 from reconciler.pysops.child import ChildFailed, Children, WhyFailed
 from reconciler.pysops.wrapped_keys import is_age_recipient
@@ -19,10 +20,6 @@ from reconciler.pysops.wrapped_keys import is_age_recipient
 MAX_RUNS: Final = 64
 """How often a program is started, each time for another recipient: the author of a file decides how many it names."""
 
-_WITHHELD: Final = frozenset({"SOPS_AGE_KEY", "SOPS_AGE_RECIPIENT"})
-"""Variables that a program does not get."""
-
-
 _IN_WORDS: Final[Mapping[WhyFailed, str]] = {
     WhyFailed.NOT_STARTED: "names a program that cannot be started",
     WhyFailed.TOO_SLOW: "did not finish in time",
@@ -30,6 +27,9 @@ _IN_WORDS: Final[Mapping[WhyFailed, str]] = {
     WhyFailed.TOO_MUCH: "prints more than a key",
     WhyFailed.STOPPED: "was stopped, as the run was interrupted",
 }
+
+
+_FAILED: Final = f"failed; if it misses a variable of the environment, name that in {MORE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class KeyCommand:
         self._read = read
         self._timeout_s = timeout_s
         self.__words = words
-        self.__environ = {key: text for key, text in environ.items() if key not in _WITHHELD}
+        self.__environ = dict(environ)
         self.__run = run
         self.__answers: Mapping[str, KeysFound] = {}
         self.__lock = threading.Lock()
@@ -127,7 +127,7 @@ class Programs:
             )
         except ChildFailed as failed:
             return RunFailed(reason=_IN_WORDS[failed.reason])
-        return finished.stdout if finished.exit_code == 0 else RunFailed(reason="failed")
+        return finished.stdout if finished.exit_code == 0 else RunFailed(reason=_FAILED)
 
 
 def split_words(text: str) -> tuple[str, ...] | None:
