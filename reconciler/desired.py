@@ -102,21 +102,18 @@ def unlocker_for(
             assert_never(target.workspace)
 
 
-def unlock(selected: SelectedTarget, sources: Sources, unlocker: Unlocker) -> Desired:
+def unlock(selected: SelectedTarget, unlocker: Unlocker) -> Desired:
     """Decrypt what the selection needs, each file once. Never raises for a file that does not unlock.
 
     Args:
         selected: what is wanted.
-        sources: the files that ``selected`` was read from.
         unlocker: see `unlocker_for`.
     """
     target = selected.target
     opened: dict[str, Mapping[str, object]] = {}
     failed: dict[str, Problem] = {}
     files = _files_of(selected.scopes)
-    locked = [
-        LockedFile(data=sources.files[file.path], document=file.document, named=_named(file, target)) for file in files
-    ]
+    locked = [LockedFile.read(file.document, _named(file, target)) for file in files]
     for file, values in zip(files, unlocker.unlock_all(locked), strict=True):
         if not isinstance(values, pysops.SopsError):
             opened[file.path] = values

@@ -309,7 +309,7 @@ class Session:
                 yield from (evidence.value.reveal() for evidence in known)
 
     def _unlock(self, unlocker: Unlocker) -> None:
-        self._desired = unlock(self._chosen.selected, self._chosen.sources, unlocker)
+        self._desired = unlock(self._chosen.selected, unlocker)
         for problem in self._desired.problems:
             self._errors.append(str(problem))
             self._codes.add(EXIT_CANNOT_DECRYPT)

@@ -67,7 +67,7 @@ def _unlock(repo: SecretsRepo, selector: str = "prod", *, identity: str | None =
     selected = _select(sources, selector)
     environ = {"SOPS_AGE_KEY": repo.key.identity if identity is None else identity}
     unlocker = unlocker_for(selected.target, sources, root=repo.root, environ=environ, home=Path("/nowhere"))
-    desired = unlock(selected, sources, unlocker)
+    desired = unlock(selected, unlocker)
     assert CANARY not in repr(desired)
     return desired
 
@@ -146,7 +146,7 @@ def test_without_any_key_the_message_says_where_to_put_one(repo: SecretsRepo) ->
     sources = git.read_work_tree(repo.root)
     selected = _select(sources)
     unlocker = unlocker_for(selected.target, sources, root=repo.root, environ={}, home=Path("/nowhere"))
-    (problem,) = unlock(selected, sources, unlocker).problems
+    (problem,) = unlock(selected, unlocker).problems
     assert "SOPS_AGE_KEY" in str(problem)
 
 

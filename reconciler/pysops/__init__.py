@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.pysops.document import MAX_FILE_BYTES, Document, Entry, Mapping, Node, Scalar, Sequence, parse
 from reconciler.pysops.envelope import Envelope, EnvelopeKind, parse_envelope
 from reconciler.pysops.errors import (
+    ArgumentError,
     BinaryError,
     ConfigError,
     DecryptionError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FILE_BYTES",
+    "ArgumentError",
     "BinaryError",
     "ConfigError",
     "CreationRule",

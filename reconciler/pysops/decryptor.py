@@ -129,7 +129,7 @@ class Unlocker:
         waiting = [(index, one.why) for index, one in enumerate(opened) if isinstance(one, _ForSops)]
         if not waiting:
             return tuple(_settled(opened))
-        at_once = 1 if self.identities.needs_sops else min(MAX_AT_ONCE, len(waiting))
+        at_once = 1 if self._asks else min(MAX_AT_ONCE, len(waiting))
         with ThreadPoolExecutor(at_once, thread_name_prefix="sops") as pool:
             try:
                 futures = [(index, pool.submit(self._by_sops, files[index], why)) for index, why in waiting]
@@ -139,6 +139,11 @@ class Unlocker:
                 self.stop()
                 raise
         return tuple(_settled(opened))
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the program may have to ask for a passphrase, or for a touch of a token."""
+        return self.identities.look_everywhere().needs_sops
 
     def _in_process(self, file: LockedFile) -> dict[str, object] | SopsError | _ForSops:
         """Open a file without the program, or say that the program has to."""
@@ -156,7 +161,7 @@ class Unlocker:
         except NoIdentity as error:
             failure: SopsError = error
             others = any(recipient.kind != "age" for recipient in file.metadata.recipients)
-            if self._decryptor is Decryptor.AUTO and (others or self.identities.needs_sops):
+            if self._decryptor is Decryptor.AUTO and (others or self._asks):
                 return _ForSops(why=error)
         except SopsError as error:
             failure = error
@@ -183,9 +188,7 @@ class Unlocker:
                 try:
                     # What a command prints later may need more, but where there is one, age recipients have to be
                     # named anyway.
-                    self._binary = SopsBinary.find(
-                        self._environ, asks=self.identities.needs_sops, children=self._children
-                    )
+                    self._binary = SopsBinary.find(self._environ, asks=self._asks, children=self._children)
                 except BinaryError as error:
                     self._binary = error
             found = self._binary

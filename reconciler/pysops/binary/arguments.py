@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from reconciler.pysops.errors import BinaryError, DocumentError
+from reconciler.pysops.errors import ArgumentError
 
 
 TextTree = str | Mapping[str, "TextTree"] | Sequence["TextTree"]
@@ -17,16 +17,23 @@ def index_of(path: TreePath) -> str:
     """Return a path as sops is told it.
 
     Raises:
-        BinaryError: sops cannot be told: it splits at every opening bracket, and takes ``sops`` for its own.
+        ArgumentError: sops cannot be told: it splits at every opening bracket, and takes ``sops`` for its own.
     """
     if not path or path[0] == "sops":
-        raise BinaryError("the root of a file and its metadata are not values")
+        raise ArgumentError(
+            "the root of a file and its metadata are not values",
+            expected="the keys above a value",
+            advice="name a key of the file; recipients are those of .sops.yaml, see updatekeys",
+        )
     parts: list[str] = []
     for part in path:
         match part:
             case str():
                 if "[" in part:
-                    raise BinaryError("a key with an opening bracket cannot be named to the sops program")
+                    raise ArgumentError(
+                        "a key with an opening bracket cannot be named to the sops program",
+                        advice="name a key above it and give all that is below, or use sops edit",
+                    )
                 parts.append(f'["{part}"]')
             case int():
                 parts.append(f"[{part:d}]")
@@ -37,7 +44,7 @@ def json_of(value: TextTree) -> bytes:
     """Return a value as sops is handed it by stdin.
 
     Raises:
-        DocumentError: it is not of text alone, or holds half a character.
+        ArgumentError: it is not of text alone, or holds half a character.
     """
     return json.dumps(_checked(value)).encode()
 
@@ -46,16 +53,20 @@ def _checked(value: TextTree) -> object:
     """Return ``value`` of plain dicts and lists.
 
     Raises:
-        DocumentError: there is something in it that sops would change in silence: a number, or half a character.
+        ArgumentError: there is something in it that sops would change in silence: a number, or half a character.
     """
     match value:
         case str():
             if any("\ud800" <= char <= "\udfff" for char in value):
-                raise DocumentError("a text that cannot be written as UTF-8", advice="store it as base64")
+                raise ArgumentError("a text that cannot be written as UTF-8", advice="store it as base64")
             return value
         case Mapping():
             return {_checked(key): _checked(below) for key, below in value.items()}
         case Sequence():
             return [_checked(item) for item in value]
         case _:
-            raise DocumentError("a value that is not text", expected="text, or a mapping or list of texts")
+            raise ArgumentError(
+                "a value that is not text",
+                expected="text, or a mapping or list of texts",
+                advice="write numbers and the like as text: sops would store them as floats",
+            )

@@ -6,16 +6,15 @@ tries one after the other.
 """
 
 import os
-import re
 from collections.abc import Collection
 from collections.abc import Mapping as AbstractMapping
 from typing import Final
 
 from reconciler.pysops.document import Document, Entry, Mapping, Node, Sequence
 from reconciler.pysops.errors import DecryptionError, MetadataError
-from reconciler.pysops.sops_metadata import METADATA_KEY, Metadata
+from reconciler.pysops.sops_metadata import METADATA_FIELDS, METADATA_KEY, Metadata
 from reconciler.pysops.weak_types import REPAIR
-from reconciler.pysops.wrapped_keys import KEY_KINDS, KeyKind, Recipient, WrappedKey
+from reconciler.pysops.wrapped_keys import KEY_KINDS, KeyKind, Recipient, is_age_recipient, item_fields
 
 
 _ALWAYS: Final = frozenset(
@@ -30,11 +29,15 @@ _ALWAYS: Final = frozenset(
 _AGENT: Final = ("GPG_TTY", "GPG_AGENT_INFO", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY", "TERM")
 """How an agent asks for a passphrase: of a PGP key, or of an age identity."""
 
+_COMMANDS: Final = ("SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD")
+"""Variables with commands that print age identities; each is told a recipient, in ``SOPS_AGE_RECIPIENT``."""
+
 _NAMES: Final[AbstractMapping[KeyKind, tuple[str, ...]]] = {
     # Not SOPS_AGE_RECIPIENTS, SOPS_PGP_FP, SOPS_KMS_ARN and the like: they would overrule .sops.yaml on encryption.
     "age": (
-        *("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"),
-        *("SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_CMD", *_AGENT),
+        *("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE"),
+        *_COMMANDS,
+        *_AGENT,
     ),
     "pgp": ("GNUPGHOME", "SOPS_GPG_EXEC", *_AGENT),
     "kms": (),
@@ -54,31 +57,14 @@ _PREFIXES: Final[AbstractMapping[KeyKind, tuple[str, ...]]] = {
 }
 """What the client of each service reads; see "Usage" in https://getsops.io/docs/."""
 
-_ITEM_FIELDS: Final[AbstractMapping[KeyKind, frozenset[str]]] = {
-    "age": frozenset({"recipient", "enc"}),
-    "pgp": frozenset({"created_at", "enc", "fp"}),
-    "kms": frozenset({"arn", "role", "context", "created_at", "enc", "aws_profile"}),
-    "gcp_kms": frozenset({"resource_id", "created_at", "enc"}),
-    "hckms": frozenset({"key_id", "created_at", "enc"}),
-    "azure_kv": frozenset({"vault_url", "name", "version", "created_at", "enc"}),
-    "hc_vault": frozenset({"vault_address", "engine_path", "key_name", "created_at", "enc"}),
-}
-_FIELDS: Final = frozenset(
-    {
-        *KEY_KINDS,
-        *("key_groups", "shamir_threshold", "lastmodified", "mac", "version", "mac_only_encrypted"),
-        *("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex"),
-        *("unencrypted_comment_regex", "encrypted_comment_regex"),
-    }
-)
-"""Every field that sops writes, up to 3.13 (stores/stores.go)."""
-
-_QUOTABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:/._+|,=-]{0,299}")
-"""What of a file is shown as the name of a recipient: nothing that may hold a password, `user:secret@host`."""
-
 
 def check_askable(
-    document: Document, metadata: Metadata, named: Collection[Recipient], *, age_too: bool = False
+    document: Document,
+    metadata: Metadata,
+    named: Collection[Recipient],
+    environ: AbstractMapping[str, str],
+    *,
+    age_too: bool = False,
 ) -> None:
     """Make sure that sops, given the file, asks nobody but whom ``.sops.yaml`` names.
 
@@ -86,38 +72,46 @@ def check_askable(
         document: the file.
         metadata: what `read_metadata` made of it.
         named: whom the matching rule of ``.sops.yaml`` names, at the commit of the file.
+        environ: what the program will get, see `child_environment`.
         age_too: age recipients have to be named as well. They are nobody that could be contacted, but an identity may
-            belong to a plugin, which is a program, or need a passphrase, which is asked for.
+            belong to a plugin, which is a program, or need a passphrase, which is asked for. So they have to wherever
+            a variable holds a command that prints identities: sops tells it what the file calls its recipients.
 
     Raises:
-        DecryptionError: the file names somebody else.
+        DecryptionError: the file names somebody else, or calls an age recipient what a command must not be told.
         MetadataError: it has a field that we do not know, which to another version of sops may be a key source.
     """
     _check_fields(document)
+    command = next((name for name in _COMMANDS if name in environ), None)
     for wrapped in metadata.wrapped_keys:
-        if wrapped.recipient not in named and (age_too or wrapped.recipient.kind != "age"):
+        recipient = wrapped.recipient
+        if recipient.kind == "age":
+            if command is not None and not is_age_recipient(recipient.name):
+                raise DecryptionError(
+                    f"the file names a recipient that is none of age, and sops would tell it to what {command} names",
+                    mark=wrapped.mark,
+                    expected="age1…, ssh-ed25519 … or ssh-rsa …",
+                    advice="do not trust the file: restore it from git",
+                )
+            if command is None and not age_too:
+                continue
+        if recipient not in named:
             raise DecryptionError(
-                f"the file names {shown(wrapped)}, .sops.yaml does not, so nobody is asked for the key",
+                f"the file names {recipient.shown}, .sops.yaml does not, so nobody is asked for the key",
                 mark=wrapped.mark,
                 expected="recipients that .sops.yaml names for this file, at the same commit",
                 advice="if it is meant, put it into the rule; if not, do not trust the file: restore it from git",
             )
 
 
-def shown(wrapped: WrappedKey) -> str:
-    """Return a recipient as a message names it."""
-    recipient = wrapped.recipient
-    return str(recipient) if _QUOTABLE.fullmatch(recipient.name) else f"a recipient of kind {recipient.kind}"
-
-
 def _check_fields(document: Document) -> None:
     # sops takes a field by whatever spelling folds to its name, and a later version may know more kinds of key sources:
     # an allow-list of exact names holds for both.
     root = next((entry.value for entry in document.root.entries if entry.key.text == METADATA_KEY), None)
-    for entry in _entries(root, _FIELDS):
+    for entry in _entries(root, METADATA_FIELDS):
         if entry.key.text == "key_groups":
             for group in _items(entry.value):
-                for below in _entries(group, frozenset(KEY_KINDS)):
+                for below in _entries(group, KEY_KINDS):
                     _check_items(below)
         else:
             _check_items(entry)
@@ -127,14 +121,14 @@ def _check_items(entry: Entry) -> None:
     for kind in KEY_KINDS:
         if kind == entry.key.text:
             for item in _items(entry.value):
-                _entries(item, _ITEM_FIELDS[kind])
+                _entries(item, item_fields(kind))
 
 
 def _items(node: Node) -> tuple[Node, ...]:
     return node.items if isinstance(node, Sequence) else ()
 
 
-def _entries(node: Node | None, known: frozenset[str]) -> tuple[Entry, ...]:
+def _entries(node: Node | None, known: Collection[str]) -> tuple[Entry, ...]:
     if not isinstance(node, Mapping):
         return ()
     for entry in node.entries:

@@ -8,22 +8,20 @@ JSON, as sops's YAML output re-types (``5.0`` becomes ``5``) and would have to b
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from reconciler.pysops.document import Document, Entry, Mapping, Node, Scalar, Sequence
-from reconciler.pysops.envelope import Envelope, parse_envelope
-from reconciler.pysops.errors import BinaryError, DecryptionError, DocumentError, Mark, TamperedValue
+from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
+from reconciler.pysops.envelope import Envelope
+from reconciler.pysops.errors import BinaryError, DecryptionError, Mark
+from reconciler.pysops.leaves import Leaf, Path, leaves, no_comment
 from reconciler.pysops.scalars import ScalarKind, plain_value
 from reconciler.pysops.selectors import Selector
 from reconciler.pysops.sops_metadata import METADATA_KEY
 from reconciler.pysops.timestamps import from_rfc3339
-from reconciler.pysops.values import typed_value
+from reconciler.pysops.values import COMMENT, typed_value
 
-
-Path = tuple[str | int, ...]
-"""Keys and list positions from the root."""
 
 Extract = Callable[[Path], bytes]
 """Decrypts one value to its exact bytes."""
@@ -47,7 +45,7 @@ class _Number:
 class _Object:
     """A mapping with its keys in order, twins included."""
 
-    pairs: list[tuple[str, object]] = field(repr=False)
+    pairs: tuple[tuple[str, object], ...] = field(repr=False)
 
 
 def read_values(document: Document, selector: Selector | None, output: bytes, extract: Extract) -> dict[str, object]:
@@ -65,38 +63,14 @@ def read_values(document: Document, selector: Selector | None, output: bytes, ex
     Raises:
         BinaryError: it is not JSON, or values cannot be fetched.
         DecryptionError: it is not what the file holds.
-        DocumentError: a value that must be encrypted is not.
+        DocumentError: the file breaks a rule of `leaves`.
+        TamperedValue: likewise.
     """
     found = _parsed(output)
     if found is _MISSING:
         raise BinaryError("the sops program printed something that is not JSON")
-    return _Reader(selector, extract).mapping(document.root, found, (), matched=False)
-
-
-def check_encrypted(document: Document, selector: Selector) -> None:
-    """Make sure that nothing stands in plain that must be encrypted; the program has one exit code for that and tags.
-
-    Raises:
-        DocumentError: something does; carries its place.
-    """
-    waiting: list[tuple[Node, bool]] = [
-        (entry.value, selector.matches(entry.key.text))
-        for entry in document.root.entries
-        if entry.key.text != METADATA_KEY
-    ]
-    while waiting:
-        node, matched = waiting.pop()
-        match node:
-            case Mapping():
-                waiting.extend((each.value, matched or selector.matches(each.key.text)) for each in node.entries)
-            case Sequence():
-                waiting.extend((item, matched) for item in node.items)
-            case Scalar():
-                empty = node.kind is ScalarKind.NULL or (node.kind is ScalarKind.STR and not node.text)
-                if selector.encrypts(matched=matched) and not empty and _envelope(node) is None:
-                    raise _not_encrypted(node.mark)
-            case _:
-                assert_never(node)
+    reader = _Reader(leaves(document, selector), extract, by_comment=selector is None)
+    return reader.mapping(document.root, found, is_root=True)
 
 
 def _parsed(output: bytes) -> object:
@@ -104,7 +78,7 @@ def _parsed(output: bytes) -> object:
     try:
         return json.loads(
             output.decode(),
-            object_pairs_hook=_Object,
+            object_pairs_hook=lambda pairs: _Object(tuple(pairs)),
             parse_int=_Number,
             parse_float=_Number,
             parse_constant=_Number,
@@ -114,82 +88,59 @@ def _parsed(output: bytes) -> object:
 
 
 class _Reader:
-    """One walk over one file and what was printed of it."""
+    """One walk over one file and what was printed of it, in step with the walk that knows what is encrypted."""
 
-    def __init__(self, selector: Selector | None, extract: Extract) -> None:
-        self._selector = selector
+    def __init__(self, leaves: Iterator[Leaf], extract: Extract, *, by_comment: bool) -> None:
+        self._leaves = leaves
         self._extract = extract
+        self._by_comment = by_comment
         self._extracted = 0
 
-    def mapping(self, node: Mapping, found: object, path: Path, *, matched: bool) -> dict[str, object]:
-        entries = [entry for entry in node.entries if path or entry.key.text != METADATA_KEY]
+    def mapping(self, node: Mapping, found: object, *, is_root: bool = False) -> dict[str, object]:
+        entries = [entry for entry in node.entries if not is_root or entry.key.text != METADATA_KEY]
         if not isinstance(found, _Object) or [key for key, _ in found.pairs] != [entry.key.text for entry in entries]:
             raise _differs(node.mark)
-        return {
-            entry.key.text: self._value(entry, below, (*path, entry.key.text), matched=matched)
-            for entry, (_, below) in zip(entries, found.pairs, strict=True)
-        }
+        values: dict[str, object] = {}
+        for entry, (_, below) in zip(entries, found.pairs, strict=True):
+            value = self._node(entry.value, below)
+            if value is COMMENT:
+                raise no_comment(entry.value.mark)
+            values[entry.key.text] = value
+        return values
 
-    def _value(self, entry: Entry, found: object, path: Path, *, matched: bool) -> object:
-        below = matched or (self._selector is not None and self._selector.matches(entry.key.text))
-        envelope = _envelope(entry.value)
-        if (
-            envelope is not None
-            and envelope.kind == "comment"
-            and not self._is_plain(entry.value, found, matched=below)
-        ):
-            raise TamperedValue("a value that says it is a comment", mark=entry.value.mark)
-        return self._node(entry.value, found, path, matched=below)
-
-    def _sequence(self, node: Sequence, found: object, path: Path, *, matched: bool) -> list[object]:
+    def _sequence(self, node: Sequence, found: object) -> list[object]:
         if not isinstance(found, list):
             raise _differs(node.mark)
         values: list[object] = []
-        for index, item in enumerate(node.items):
-            printed = found[len(values)] if len(values) < len(found) else _MISSING
-            envelope = _envelope(item)
-            if (
-                envelope is not None
-                and envelope.kind == "comment"
-                and not self._is_plain(item, printed, matched=matched)
-            ):
-                continue  # sops writes an encrypted comment between items as an item: such a one is not a value
-            values.append(self._node(item, printed, (*path, index), matched=matched))
+        for item in node.items:
+            value = self._node(item, found[len(values)] if len(values) < len(found) else _MISSING)
+            if value is not COMMENT:  # sops writes an encrypted comment between items as an item
+                values.append(value)
         if len(values) != len(found):
             raise _differs(node.mark)
         return values
 
-    def _node(self, node: Node, found: object, path: Path, *, matched: bool) -> object:
+    def _node(self, node: Node, found: object) -> object:
         match node:
             case Scalar():
-                return self._scalar(node, found, path, matched=matched)
+                return self._leaf(next(self._leaves), found)
             case Mapping():
-                return self.mapping(node, found, path, matched=matched)
+                return self.mapping(node, found)
             case Sequence():
-                return self._sequence(node, found, path, matched=matched)
+                return self._sequence(node, found)
             case _:
                 assert_never(node)
 
-    def _is_plain(self, node: Node, found: object, *, matched: bool) -> bool:
-        """Tell whether a value stands there as it is.
-
-        Where that depends on comments: what was printed as it stands in the file was not decrypted, as no ciphertext
-        is its own plaintext; and what is no envelope cannot have been.
-        """
-        if self._selector is not None:
-            return not self._selector.encrypts(matched=matched)
-        return isinstance(node, Scalar) and (_envelope(node) is None or found == node.text)
-
-    def _scalar(self, node: Scalar, found: object, path: Path, *, matched: bool) -> object:
-        if node.kind is ScalarKind.NULL or self._is_plain(node, found, matched=matched):
+    def _leaf(self, leaf: Leaf, found: object) -> object:
+        node, envelope = leaf.node, leaf.envelope
+        # Where that depends on comments: what was printed as it stands in the file was not decrypted, as no ciphertext
+        # is its own plaintext.
+        if envelope is None or (self._by_comment and found == node.text):
             return _plain(node, found)
-        envelope = _envelope(node)
-        if node.kind is ScalarKind.STR and not node.text:
-            return _plain(node, found)
-        if envelope is None:
-            raise _not_encrypted(node.mark)
+        if envelope.kind == "comment":
+            return COMMENT
         if envelope.kind == "str":
-            return self._text(node.mark, envelope, found, path)
+            return self._text(node.mark, envelope, found, leaf.path)
         value = _typed(envelope, found)
         if value is None:
             raise _differs(node.mark)
@@ -215,10 +166,6 @@ class _Reader:
         if len(exact) != envelope.size or _as_go_prints(exact) != found:
             raise _differs(mark)
         return exact
-
-
-def _envelope(node: Node) -> Envelope | None:
-    return parse_envelope(node.text) if isinstance(node, Scalar) and node.kind is ScalarKind.STR else None
 
 
 def _plain(node: Scalar, found: object) -> object:
@@ -265,15 +212,6 @@ def _utf8(text: str) -> bytes | None:
 
 def _as_go_prints(exact: bytes) -> str:
     return _ESCAPED_BYTE.sub("\ufffd", exact.decode(errors="surrogateescape"))
-
-
-def _not_encrypted(mark: Mark) -> DocumentError:
-    return DocumentError(
-        "a value that is not encrypted, though the metadata says it is",
-        mark=mark,
-        expected="ENC[AES256_GCM,…]",
-        advice="set it with sops, or encrypt the file again",
-    )
 
 
 def _differs(mark: Mark) -> DecryptionError:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.pysops.binary.key_sources import search_path
-from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
-from reconciler.pysops.envelope import parse_envelope
+from reconciler.pysops.document import Document
 from reconciler.pysops.errors import BinaryError, Mark
+from reconciler.pysops.leaves import leaves
 
 
 Version = tuple[int, int, int]
@@ -56,8 +56,9 @@ def check_fit(version: Version, document: Document) -> None:
 
     Raises:
         BinaryError: it has.
+        DocumentError: a value stands below keys that are too long.
     """
-    if version == _FAULTY_VERSION and (mark := _list_comment(document.root)) is not None:
+    if version == _FAULTY_VERSION and (mark := _list_comment(document)) is not None:
         raise BinaryError(
             "sops 3.13.2 takes every file with an encrypted comment in a list for tampered with",
             mark=mark,
@@ -98,17 +99,9 @@ def _dotted(version: tuple[int, int, int]) -> str:
     return ".".join(map(str, version))
 
 
-def _list_comment(root: Node) -> Mark | None:
+def _list_comment(document: Document) -> Mark | None:
     """Return where an encrypted comment stands in a list, if anywhere."""
-    waiting: list[Node] = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Mapping):
-            waiting.extend(entry.value for entry in node.entries)
-        elif isinstance(node, Sequence):
-            for item in node.items:
-                envelope = parse_envelope(item.text) if isinstance(item, Scalar) else None
-                if envelope is not None and envelope.kind == "comment":
-                    return item.mark
-            waiting.extend(node.items)
+    for leaf in leaves(document, None):
+        if leaf.envelope is not None and leaf.envelope.kind == "comment" and isinstance(leaf.path[-1], int):
+            return leaf.node.mark
     return None
