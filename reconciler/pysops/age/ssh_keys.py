@@ -1,8 +1,8 @@
 """SSH keys as age identities: ``ssh-ed25519`` and ``ssh-rsa``, from the forms in which OpenSSH and OpenSSL keep them.
 
 As ``agessh`` of age, of which sops makes use (``ssh.ParseRawPrivateKey`` of golang.org/x/crypto): the first PEM block
-counts, in the form of OpenSSH, PKCS#1 or PKCS#8, without a passphrase. pyrage reads neither PKCS#8 nor opens anything
-with an RSA key of more than 4,096 bits, so keys are read by `cryptography`, and an RSA key is used by it too.
+counts, in the form of OpenSSH, PKCS#1 or PKCS#8, without a passphrase. pyrage reads no PKCS#8, and opens nothing with
+an RSA key of more than 4,096 bits: `cryptography` reads keys, and uses those of RSA too, whatever their size.
 """
 
 import base64
@@ -18,7 +18,7 @@ from reconciler.pysops.age.age_file import MalformedAgeFile, Stanza, encode_unpa
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers
     from pyrage import ssh
 
 MAX_SSH_KEY_BYTES: Final = 64 * 1024
@@ -28,8 +28,10 @@ _BEGIN: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _ENCRYPTED_PEM: Final = b"Proc-Type: 4,ENCRYPTED"
 _OPENSSH: Final = b"OPENSSH PRIVATE KEY"
 _OPENSSH_MAGIC: Final = b"openssh-key-v1\0"
+_MIN_RSA_BITS: Final = 1024
 _MAX_RSA_BITS: Final = 8192
-"""Of the Go library, which refuses to compute with larger ones."""
+_MAX_EXPONENT_BITS: Final = 24
+"""Of the Go libraries, which refuse to compute with others. That of SSH bounds the exponent, also of public keys."""
 
 _RSA_LABEL: Final = b"age-encryption.org/v1/ssh-rsa"
 
@@ -145,7 +147,7 @@ def _load(kind: bytes, pem: bytes) -> SshKey | None:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 
-    # Checking the primes of an RSA key takes seconds. Whose key it is gains nothing by handing us a broken one.
+    # What OpenSSL checks of an RSA key, that its primes are some above all, takes seconds; see `_is_sound`.
     try:
         if kind == _OPENSSH:
             key: object = load_ssh_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
@@ -157,9 +159,33 @@ def _load(kind: bytes, pem: bytes) -> SshKey | None:
         return None
     if isinstance(key, Ed25519PrivateKey):
         return SshEd25519Key(recipient=_recipient(key), identity=_to_pyrage(key))
-    if isinstance(key, RSAPrivateKey) and key.key_size <= _MAX_RSA_BITS:
+    if isinstance(key, RSAPrivateKey) and _is_sound(key.private_numbers(), with_remainders=kind != _OPENSSH):
         return SshRsaKey(recipient=_recipient(key), key=key)
     return None
+
+
+def _is_sound(key: "RSAPrivateNumbers", *, with_remainders: bool) -> bool:
+    """Tell whether the numbers of a key belong together, as far as Go looks before it computes with them.
+
+    That is ``checkPrivateKey`` of crypto/internal/fips140/rsa of Go 1.26, and the bounds of golang.org/x/crypto/ssh.
+
+    Args:
+        key: all numbers.
+        with_remainders: whether to look at ``d`` modulo both primes, and at the inverse of one modulo the other: Go
+            reads them in the forms of OpenSSL and makes them anew in that of OpenSSH.
+    """
+    p, q, d = key.p, key.q, key.d
+    n, e = key.public_numbers.n, key.public_numbers.e
+    half = n.bit_length() // 2
+    if not (_MIN_RSA_BITS <= n.bit_length() <= _MAX_RSA_BITS and n % 2 and e % 2 and 1 < e < 1 << _MAX_EXPONENT_BITS):
+        return False
+    if p * q != n or min(p, q) <= 1 or d >= n or e * d % (p - 1) != 1 or e * d % (q - 1) != 1:
+        return False
+    # Keys that can be found out: by factoring as Fermat did, and by a small exponent.
+    if abs(p - q).bit_length() <= half - 100 or d.bit_length() <= half:
+        return False
+    made = (d % (p - 1), d % (q - 1))
+    return not with_remainders or ((key.dmp1, key.dmq1) == made and 0 < key.iqmp < p and key.iqmp * q % p == 1)
 
 
 def _recipient(key: "Ed25519PrivateKey | RSAPrivateKey") -> str:

@@ -1,23 +1,28 @@
 """SSH keys as age identities, in every form that sops takes; the binary is the judge."""
 
+import base64
 import contextlib
+import time
+from math import lcm
 from pathlib import Path
 from typing import Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers, RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
+    load_ssh_private_key,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pysops import Identities, Mark, Recipient, WrappedKey, metadata
-from reconciler.pysops.age.ssh_keys import MAX_SSH_KEY_BYTES, PassphraseNeeded, parse_ssh_key
+from reconciler.pysops.age.ssh_keys import MAX_SSH_KEY_BYTES, PassphraseNeeded, _is_sound, parse_ssh_key
 from tests.support.age_judge import AgeJudge
 from tests.support.age_keys import AgeKey, SshForm
 from tests.support.age_writer import armor, dearmor, with_enc
@@ -183,6 +188,76 @@ def test_keys_of_other_kinds_are_a_problem(judge: AgeJudge, files: dict[str, byt
         identities = judge.identities({"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(judge.home / "key")})
         (problem,) = identities.look_everywhere().problems
         assert problem.what.endswith("holds no SSH key that age can use")
+
+
+NUMBERS: Final = ("n", "e", "d", "p", "q", "dmp1", "dmq1", "iqmp")
+
+
+def numbers_of(key: AgeKey) -> dict[str, int]:
+    """Return the numbers of an RSA key."""
+    load = load_ssh_private_key if "OPENSSH" in key.identity else load_pem_private_key
+    loaded = load(key.identity.encode(), None)
+    assert isinstance(loaded, RSAPrivateKey)
+    numbers = loaded.private_numbers()
+    return {name: getattr(numbers.public_numbers if name in {"n", "e"} else numbers, name) for name in NUMBERS}
+
+
+@pytest.fixture(scope="module", params=["openssh", "pkcs1", "pkcs8"])
+def rsa(request: pytest.FixtureRequest) -> AgeKey:
+    """Make an RSA key in each form."""
+    return AgeKey.ssh_rsa(request.param)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_of_an_rsa_key_that_does_not_fit_the_others_spoils_it(
+    judge: AgeJudge, sops: SopsTool, rsa: AgeKey, name: str
+) -> None:
+    """As Go sees it: the form of OpenSSH lacks two of them, and the last one is made anew there."""
+    begin, *encoded, end = rsa.identity.strip().splitlines()
+    blob = base64.b64decode("".join(encoded))
+    number = numbers_of(rsa)[name]
+    before = number.to_bytes((number.bit_length() + 7) // 8)
+    after = (number ^ 1 << number.bit_length() // 2).to_bytes(len(before))
+    spoilt = base64.encodebytes(blob.replace(before, after)).decode()
+    file = sops.encrypt(b"a: 1\n", [rsa.recipient])
+    expected = "OPENSSH" in begin and name in {"dmp1", "dmq1", "iqmp"}
+    assert opens(judge, file, f"{begin}\n{spoilt}{end}\n") is expected
+
+
+def made(p: int, q: int, e: int = 65537) -> RSAPrivateNumbers:
+    """Make the numbers of a key of what need not be primes."""
+    d = pow(e, -1, lcm(p - 1, q - 1))
+    public = RSAPublicNumbers(e=e, n=p * q)
+    return RSAPrivateNumbers(
+        p=p, q=q, d=d, dmp1=d % (p - 1), dmq1=d % (q - 1), iqmp=pow(q, -1, p), public_numbers=public
+    )
+
+
+GOOD: Final = numbers_of(RSA)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sound"),
+    [
+        pytest.param(made(GOOD["p"], GOOD["q"]), True, id="sound"),
+        pytest.param(made(GOOD["q"], GOOD["p"]), True, id="primes the other way round"),
+        pytest.param(made(GOOD["p"], GOOD["q"], (1 << 24) + 43), False, id="large exponent"),
+        pytest.param(made((1 << 1024) - 1, (1 << 1024) + 1), False, id="primes close to each other"),
+        pytest.param(made((1 << 255) - 19, (1 << 256) - 189), False, id="short"),
+    ],
+)
+def test_keys_that_go_does_not_compute_with_are_refused(numbers: RSAPrivateNumbers, *, sound: bool) -> None:
+    """Some of these no tool makes; whoever has one cannot use it with sops either."""
+    assert _is_sound(numbers, with_remainders=True) is sound
+
+
+def test_an_rsa_key_is_looked_at_in_no_time() -> None:
+    """OpenSSL takes seconds to find out whether primes are some; this is arithmetic alone."""
+    numbers = made(GOOD["p"], GOOD["q"])
+    started = time.process_time()
+    for _ in range(100):
+        assert _is_sound(numbers, with_remainders=True)
+    assert time.process_time() - started < 1
 
 
 @given(at=st.integers(0), bit=st.integers(0, 7))
