@@ -34,9 +34,8 @@ sys.stderr.write(wishes["stderr"] * wishes["times"])
 sys.stdout.write(wishes["stdout"] * wishes["times"])
 sys.stderr.flush()
 sys.stdout.flush()
-if wishes["writes"] is not None:
-    path = next(argument for argument in sys.argv if argument.endswith(".yaml") and os.path.isabs(argument))
-    open(path, "w").write(wishes["writes"])
+if wishes["writes"] is not None and "--" in sys.argv:
+    open(sys.argv[sys.argv.index("--") + 1], "w").write(wishes["writes"])
 time.sleep(wishes["sleep_s"])
 sys.exit(wishes["exit_code"])
 """

@@ -1,5 +1,6 @@
 """The sops program in tests: real ones of two versions, found once, and a folder in which they change files."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from tests.support import sops_tool
 from tests.support.sops_tool import find_sops
 
 
-_REAL: Final = {"found": find_sops, "oldest": sops_tool._in_wheel}
+_REAL: Final[dict[str, Callable[[], Path | None]]] = {"found": find_sops, "oldest": sops_tool._in_wheel}
 """The program that the tests find, and the oldest that is taken, from the wheel."""
 
 
