@@ -12,7 +12,7 @@ from reconciler.pysops import TamperedValue, load
 from reconciler.pysops.envelope import EnvelopeKind
 from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
 from tests.pysops.handmade import DATA_KEY, SEALED_AT, handmade, identities_of, seal
-from tests.pysops.verdicts import as_told, reading_of
+from tests.pysops.verdicts import is_same, reading_of
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsFailed, SopsTool
 
@@ -127,8 +127,7 @@ def sealed(key: AgeKey, values: Sequence[tuple[str, str]]) -> bytes:
 def test_odd_spellings_are_read_as_sops_reads_them(sops: SopsTool, age_key: AgeKey) -> None:
     """What Go's parsers take besides what sops writes itself."""
     file = sealed(age_key, ODD)
-    theirs = reading_of(file, age_key.identity, sops)
-    assert as_told(load(file, identities_of(age_key))) == as_told(theirs)
+    assert is_same(load(file, identities_of(age_key)), reading_of(file, age_key.identity, sops))
 
 
 @pytest.mark.parametrize("value", [pytest.param(value, id=" ".join(value)) for value in NONE])

@@ -43,7 +43,7 @@ class Tally:
     """Mutants that both read, with the same values."""
 
     not_compared: int = 0
-    """Of these, those the values of which sops could tell in no form that can be read, see `Unreadable`."""
+    """Of these, those the values of which sops could not tell, see `is_same`."""
 
     refused_by_both: int = 0
     selected_by_comment: int = 0
@@ -70,11 +70,11 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """What sops writes when a document holds both an infinity and a text of lines that start with blanks.
+class ToldInYaml:
+    """What sops reads, where its JSON cannot hold it: an infinity, or NaN."""
 
-    Its JSON cannot hold the one, and its YAML is none for the other (3.13.3).
-    """
+    value: object
+    """None where its YAML is none: it cannot write each text of several lines (3.13.3)."""
 
 
 class Difference(AssertionError):
@@ -109,9 +109,9 @@ def compare(file: bytes, identities: str, sops: SopsTool, tally: Tally) -> None:
         _count_class(refusal, failure, tally)
         return
     if refusal is None:
-        if isinstance(theirs, Unreadable):
-            tally.not_compared += 1
-        elif as_told(ours) != as_told(theirs):
+        same = is_same(ours, theirs)
+        tally.not_compared += same is None
+        if same is False:
             raise Difference(f"we read {_shown(ours)}, sops {_shown(theirs)}")
         tally.read_by_both += 1
         return
@@ -128,7 +128,7 @@ def _count_class(refusal: pysops.SopsError, failure: SopsFailed, tally: Tally) -
 
 
 def reading_of(file: bytes, identities: str, sops: SopsTool) -> object:
-    """Return what sops reads: as its JSON tells it, or its YAML where JSON cannot hold it; else `Unreadable`.
+    """Return what sops reads: as its JSON tells it, or its YAML where JSON cannot hold it.
 
     Raises:
         SopsFailed: it refuses the file.
@@ -140,9 +140,9 @@ def reading_of(file: bytes, identities: str, sops: SopsTool) -> object:
             raise
     text = sops.decrypt(file, identities)
     try:
-        return _value_of(yaml.compose(text, Loader=yaml.CSafeLoader))
+        return ToldInYaml(_value_of(yaml.compose(text, Loader=yaml.CSafeLoader)))
     except yaml.YAMLError:
-        return Unreadable()
+        return ToldInYaml(None)
 
 
 def _value_of(node: yaml.Node | None) -> object:
@@ -158,6 +158,19 @@ def _value_of(node: yaml.Node | None) -> object:
             return text if node.style else plain_value(text, kind_of(text))
         case _:
             raise AssertionError(node)
+
+
+def is_same(ours: object, theirs: object) -> bool | None:
+    """Tell whether values are those that `reading_of` returns; None where that cannot be told.
+
+    That is where sops tells them in YAML and there is a text of several lines: what it writes of some is legible, and
+    another text (3.13.3).
+    """
+    if not isinstance(theirs, ToldInYaml):
+        return as_told(ours) == as_told(theirs)
+    if theirs.value is None or "\\n" in repr(ours):
+        return None
+    return as_told(ours) == as_told(theirs.value)
 
 
 def exact(value: object) -> object:
