@@ -16,12 +16,12 @@ from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
 from reconciler.pysops.envelope import Envelope, parse_envelope
 from reconciler.pysops.errors import (
     DecryptionError,
-    DocumentError,
     MacMismatch,
     TamperedValue,
 )
 from reconciler.pysops.identities import Identities
 from reconciler.pysops.key_groups import recover_data_key
+from reconciler.pysops.leaves import MAX_PATH_BYTES, empty_comment, no_comment, not_encrypted, too_long_path
 from reconciler.pysops.leaving import frameless
 from reconciler.pysops.scalars import ScalarKind, plain_value
 from reconciler.pysops.selectors import Selector, selector_of
@@ -32,10 +32,6 @@ from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-MAX_PATH_BYTES: Final = 64 * 1024
-"""Most that a value is bound to, the keys above it with a colon behind each: all of it is read for every value, so that
-one key of megabytes above a hundred thousand values would take hours."""
 
 _DATA_KEY_BYTES: Final = 32
 """For AES-256. sops would also take 16 and 24, which it never makes."""
@@ -128,17 +124,13 @@ class _Unlocking:
                 continue
             value = self._node(entry.value, (*above, name), matched=matched or self._selector.matches(name))
             if value is COMMENT:
-                raise TamperedValue("a value that says it is a comment", mark=entry.value.mark)
+                raise no_comment(entry.value.mark)
             values[name] = value
         return values
 
     def _sequence(self, node: Sequence, above: KeyPath, *, matched: bool) -> list[object]:
         if node.empty_comment is not None and self._selector.encrypts(matched=matched):
-            raise DocumentError(
-                "an empty comment in an encrypted list, which sops takes for an empty text",
-                mark=node.empty_comment,
-                advice="remove the #, or write a word behind it",
-            )
+            raise empty_comment(node.empty_comment)
         # sops writes an encrypted comment between items as an item: such a one is not a value.
         values = (self._node(item, above, matched=matched) for item in node.items)
         return [value for value in values if value is not COMMENT]
@@ -168,17 +160,10 @@ class _Unlocking:
     def _decrypted(self, node: Scalar, above: KeyPath) -> object:
         envelope = parse_envelope(node.text) if node.kind is ScalarKind.STR else None
         if envelope is None:
-            raise DocumentError(
-                "a value that is not encrypted, though the metadata says it is",
-                mark=node.mark,
-                expected="ENC[AES256_GCM,…]",
-                advice="set it with sops, or encrypt the file again",
-            )
+            raise not_encrypted(node.mark)
         bound_to = ":".join((*above, "")).encode()
         if len(bound_to) > MAX_PATH_BYTES:
-            raise DocumentError(
-                "the keys above a value are too long", mark=node.mark, expected=f"at most {MAX_PATH_BYTES} bytes"
-            )
+            raise too_long_path(node.mark)
         plain = open_envelope(self._cipher, envelope, bound_to)
         if plain is None:
             raise TamperedValue(

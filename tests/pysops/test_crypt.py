@@ -22,7 +22,8 @@ from reconciler.pysops import (
     parse_envelope,
     read_metadata,
 )
-from reconciler.pysops.crypt import MAX_PATH_BYTES, open_envelope
+from reconciler.pysops.crypt import open_envelope
+from reconciler.pysops.leaves import MAX_PATH_BYTES
 from reconciler.pysops.wrapped_keys import KeyGroup
 from tests.pysops.handmade import DATA_KEY, SEALED_AT, handmade, seal, sops_reads, we_read
 from tests.support.age_keys import AgeKey

@@ -17,7 +17,8 @@ import pytest
 
 from reconciler import pysops
 from reconciler.pysops import Identities, KeyGroup, SopsError
-from reconciler.pysops.crypt import MAX_PATH_BYTES, _Unlocking
+from reconciler.pysops.crypt import _Unlocking
+from reconciler.pysops.leaves import MAX_PATH_BYTES
 from reconciler.pysops.selectors import selector_of
 from tests.pysops.handmade import (
     DATA_KEY,
