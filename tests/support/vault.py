@@ -44,9 +44,9 @@ class Ear:
                     heard = connection.recv(65536)
                 except OSError:
                     heard = b""
-            if heard == b"END":
-                return
-            self.heard.append(heard)
+                if heard == b"END":
+                    return
+                self.heard.append(heard)  # before it is closed: whoever is heard may end on that, and be looked for
 
 
 class VaultRequest(NamedTuple):
