@@ -58,6 +58,7 @@ REASONS: Final = (
         name="git conflict markers", error=DocumentError, what="git conflict markers", evidence=r"(?m)^([<|=>])\1{6}"
     ),
     Reason(name="integers beyond 64 bits", error=DocumentError, what="an integer above", evidence="[0-9a-fA-F_]{16}"),
+    Reason(name="escapes that YAML does not have", error=DocumentError, what="not valid YAML", evidence=r"\\'"),
     Reason(
         name="timestamps a day off",
         error=DocumentError,
