@@ -32,7 +32,7 @@ class Validation:
 
     @property
     def is_valid(self) -> bool:
-        """Tell whether a run could use the files: warnings do not keep it from that."""
+        """Tell whether nothing has to be put right: warnings do not."""
         return all(problem.severity is not Severity.ERROR for problem in self.problems)
 
 

@@ -1,11 +1,9 @@
 """Reading the files of the work tree."""
 
 import os
-import posixpath
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from reconciler.errors import Problem, Refused
 from reconciler.git._attributes import hidden_changes
@@ -13,10 +11,6 @@ from reconciler.git._places import Level, nearest_rules
 from reconciler.git._program import ask, prefix
 from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
-
-
-_MAX_NEIGHBOURS: Final = 20_000
-"""In a repository with more files than that nobody tells what else the rules of sops are for: it would take seconds."""
 
 
 def read_work_tree(root: Path) -> Sources:
@@ -43,13 +37,11 @@ def read_work_tree(root: Path) -> Sources:
         problems.append(rules)
         rules = None
     meant = (*(() if rules is None else (rules.path,)), *filter(sources.is_yaml, files))
-    known = tracked(root, FOLDER if rules is None else rules.path.removesuffix(sources.RULES_FILE) or ".")
     return Sources(
         files=files,
         problems=tuple(problems),
-        tracked=None if known is None else frozenset(filter(_is_ours, known)),
+        tracked=tracked(root, FOLDER),
         rules=rules,
-        neighbours=None if known is None or rules is None else _neighbours(known, rules.prefix),
         remarks=(*remarks, *hidden_changes(root, meant)),
     )
 
@@ -61,17 +53,6 @@ def tracked(root: Path, path: str) -> frozenset[str] | None:
     except Refused:
         return None
     return frozenset(os.fsdecode(name) for name in output.split(b"\0") if name)
-
-
-def _is_ours(path: str) -> bool:
-    return path == FOLDER or path.startswith(f"{FOLDER}/")
-
-
-def _neighbours(known: frozenset[str], prefix: str) -> frozenset[str] | None:
-    """Return which files beside ours there are, from the directory of the rules; None when there are too many."""
-    if len(known) > _MAX_NEIGHBOURS:
-        return None
-    return frozenset(posixpath.normpath(prefix + path) for path in known if not _is_ours(path))
 
 
 def _rules(root: Path) -> tuple[RulesFile | Problem | None, tuple[Problem, ...]]:

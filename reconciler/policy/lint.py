@@ -1,13 +1,13 @@
 """What only ``validate`` says: it keeps no run from its work, and somebody should know.
 
 A rule of ``.sops.yaml`` that no file ever reaches is a rule that somebody relies on in vain; a target without files, a
-name that was misspelt somewhere. What other rules are for is somebody else's business: a rule is judged only
+name that was misspelt somewhere. A rule is judged only
 
 * by what stands in it: a rule without ``path_regex``, the same expression, or one that begins with the same text above
   it surely takes its files;
-* by the files that there are, if it is about our folder (`Beginning.is_within`), or if git knows all other files.
+* by the files that there are, if it surely matches nothing but what stands below our folder (`Beginning.is_within`).
 
-A rule that takes every file is never judged by files: it stands there for those to come.
+What other rules are for is somebody else's business, and cannot be seen: files that git ignores are often encrypted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,23 +30,15 @@ class Surroundings:
     """Sorted."""
 
     others: tuple[str, ...]
-    """Sorted."""
-
-    complete: bool
-    """`others` are all that git knows there, and not only some."""
+    """What else stands below our folder, sorted."""
 
 
 def surroundings_of(sources: Sources, rules: SopsRules) -> Surroundings:
     """Return which files there are."""
     scope_files = frozenset(rules.path_of(path) for path in sources.scope_files())
-    ours = map(rules.path_of, (*sources.files, *(sources.tracked or ())))
-    known = frozenset(ours) | (sources.neighbours or frozenset())
+    known = frozenset(map(rules.path_of, (*sources.files, *(sources.tracked or ()))))
     known -= {rules.path_of(TARGETS_FILE)}  # no rule is for it
-    return Surroundings(
-        scope_files=tuple(sorted(scope_files)),
-        others=tuple(sorted(known - scope_files)),
-        complete=sources.neighbours is not None,
-    )
+    return Surroundings(scope_files=tuple(sorted(scope_files)), others=tuple(sorted(known - scope_files)))
 
 
 def lint_rules(rules: SopsRules, files: Surroundings, *, unusable: bool) -> Iterator[Problem]:
@@ -118,7 +110,7 @@ def _judge_rules(
             )
             continue
         beginning = beginnings[index]
-        judged = beginning is not None and (files.complete or beginning.is_within(folder))
+        judged = beginning is not None and beginning.is_within(folder)
         if judged and files.scope_files and index not in reached:
             _judge_by_files(rule, all_rules[:index], files, findings)
 

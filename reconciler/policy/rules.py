@@ -56,7 +56,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "key-groups-differ": "Key groups and their threshold are those of .sops.yaml.",
         "rule-selector": "Rules of .sops.yaml for scope files encrypt what stands below secrets, and nothing else.",
         "shadowed-rule": "No earlier rule of .sops.yaml takes all files of a later one.",
-        "unused-rule": "Every rule of .sops.yaml matches a file.",
+        "unused-rule": "Every rule of .sops.yaml for files below secrets/ matches one.",
         "ignored-recipients": "A rule of .sops.yaml names recipients in key_groups or beside it, not both.",
     }
 )

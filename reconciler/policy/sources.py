@@ -72,10 +72,6 @@ class Sources:
     rules: RulesFile | None = None
     """``.sops.yaml``; None where there is none, or none that could be handed in, which is then among `problems`."""
 
-    neighbours: frozenset[str] | None = None
-    """Paths, from the directory of `rules`, of what git knows there and below but not below ``secrets/``: what else
-    its rules may be for. None where that is unknown."""
-
     remarks: tuple[Problem, ...] = ()
     """What only `validate` shows: it keeps nothing from being read."""
 

@@ -1,7 +1,5 @@
 """What only validate says: rules of .sops.yaml that no file reaches, targets that none feeds."""
 
-from collections.abc import Iterable
-
 import pytest
 
 from reconciler.errors import Problem, Severity
@@ -22,17 +20,12 @@ def _quoted(text: str) -> str:
 def _lint(
     *path_regexes: str | None,
     files: dict[str, str] = FILES,
-    neighbours: Iterable[str] | None = None,
     prefix: str = "",
 ) -> list[tuple[int | None, str, Severity]]:
     """Return line, rule and severity of each problem; the rules stand in lines 2, 3, …."""
     lines = (f"  - {{pgp: A, path_regex: {'~' if regex is None else _quoted(regex)}}}\n" for regex in path_regexes)
     rules = RulesFile(path=".sops.yaml", data=("creation_rules:\n" + "".join(lines)).encode(), prefix=prefix)
-    handed_in = Sources(
-        files=sources(files, targets=FED).files,
-        rules=rules,
-        neighbours=None if neighbours is None else frozenset(neighbours),
-    )
+    handed_in = Sources(files=sources(files, targets=FED).files, rules=rules)
     return [(problem.line, problem.rule, problem.severity) for problem in load(handed_in).lint()]
 
 
@@ -61,9 +54,14 @@ def _unused(line: int) -> tuple[int, str, Severity]:
         pytest.param(("^secrets/prod/", "^secrets/test/", None), [], id="a-last-resort-is-not-judged"),
         pytest.param((None, "^secrets/prdo/"), [_shadowed(3)], id="misspelt-behind-a-catch-all"),
         pytest.param(("^secrets/prdo/", None), [_unused(2)], id="misspelt"),
-        pytest.param(("secrets/prdo/", None), [_unused(2)], id="misspelt-anywhere"),
-        pytest.param((r".*secrets/prdo/", None), [_unused(2)], id="misspelt-behind-anything"),
+        pytest.param(("secrets/prdo/", None), [], id="in-any-folder-of-that-name"),
+        pytest.param((r".*secrets/prdo/", None), [], id="likewise-behind-anything"),
         pytest.param(("^config/", None), [], id="somebody-elses-business"),
+        pytest.param((r"\.env\.enc$", None), [], id="files-that-git-ignores"),
+        pytest.param((r"^secrets/.*\.agekey$", None), [_unused(2)], id="no-file-of-that-kind"),
+        pytest.param(("[.]yaml$", "(a|b).yaml$"), [], id="elsewhere-it-may-take-some"),
+        pytest.param(("^team-[[:alpha:](]+/|^secrets/",), [], id="alternatives-behind-odd-brackets"),
+        pytest.param(("^secrets/prdo[[:alpha:](]+/|^x", None), [], id="the-same-misspelt"),
         pytest.param(("^sec", None), [], id="takes-some"),
         pytest.param(("^secrets/prdo|^config/", None), [], id="alternatives-may-be-elsewhere"),
         pytest.param(("^(secrets|config)/prdo", None), [], id="or-in-parentheses"),
@@ -74,18 +72,9 @@ def test_rules_that_no_file_reaches(path_regexes: tuple[str | None, ...], expect
     assert _lint(*path_regexes) == expected
 
 
-@pytest.mark.parametrize(
-    ("path_regex", "expected"),
-    [
-        pytest.param("^config/", [], id="matches-something-else"),
-        pytest.param("^confg/", [_unused(2)], id="matches-nothing-at-all"),
-        pytest.param("^(secrets|config)/prdo", [_unused(2)], id="nothing-by-alternatives"),
-        pytest.param("[.]agekey$", [], id="another-file-of-ours"),
-    ],
-)
-def test_where_git_knows_all_files_every_rule_can_be_judged(path_regex: str, expected: list[object]) -> None:
-    """A rule for files elsewhere in the repository is in order; one for none is not."""
-    assert _lint(path_regex, None, neighbours=["config/app.yaml", "secrets/demo.agekey", "README.md"]) == expected
+def test_a_rule_may_be_for_other_files_below_our_folder() -> None:
+    """An identity of a demo, say, is none that has scopes."""
+    assert _lint(r"^secrets/.*\.agekey$", None, files={**FILES, "secrets/demo.agekey": ""}) == []
 
 
 def test_rules_above_the_directory_of_the_run_are_about_paths_from_there() -> None:

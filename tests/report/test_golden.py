@@ -78,12 +78,12 @@ PROBLEMS = (
     ),
     Problem(path="secrets/prod/\x1b[2Jempty.yaml", what="the file is empty"),
     Problem(
-        path="secrets/targets.yaml",
+        path=".sops.yaml",
         line=7,
         column=5,
-        what="no file feeds the target 'spare'",
-        advice="take it out, or leave it for later",
-        rule="unused-target",
+        what="sops ignores age of a rule that has key_groups",
+        expected="recipients in key_groups, or beside it",
+        rule="ignored-recipients",
         severity=Severity.WARNING,
     ),
 )
@@ -91,7 +91,7 @@ PROBLEMS = (
 RULES = {
     "invalid-input": "input that a run cannot use",
     "unknown-field": "fields are those of an allow-list",
-    "unused-target": "every target is fed by a file",
+    "ignored-recipients": "a rule names recipients in key_groups or beside it",
 }
 
 TABLES = {
