@@ -17,7 +17,8 @@ def index_of(path: TreePath) -> str:
     """Return a path as sops is told it.
 
     Raises:
-        ArgumentError: sops cannot be told: it splits at every opening bracket, and takes ``sops`` for its own.
+        ArgumentError: sops cannot be told: it splits at every opening bracket, and takes ``sops`` for its own. Or a
+            part is neither key nor position: True would be taken for 1.
     """
     if not path or path[0] == "sops":
         raise ArgumentError(
@@ -35,8 +36,12 @@ def index_of(path: TreePath) -> str:
                         advice="name a key above it and give all that is below, or use sops edit",
                     )
                 parts.append(f'["{part}"]')
-            case int():
+            case int() if not isinstance(part, bool) and part >= 0:
                 parts.append(f"[{part:d}]")
+            case _:
+                raise ArgumentError(
+                    "a part of a path that is neither a key nor a position", expected="text, or 0, 1, …"
+                )
     return "".join(parts)
 
 

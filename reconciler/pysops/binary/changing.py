@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from reconciler.pysops.binary.calling import Admitted, SopsProgram, absolute, ad
 from reconciler.pysops.binary.key_sources import child_environment
 from reconciler.pysops.binary.replacing import replace_file, write_private
 from reconciler.pysops.config.creation_rules import CreationRule, parse_config
-from reconciler.pysops.document import parse
+from reconciler.pysops.document import Document, parse
 from reconciler.pysops.errors import BinaryError, ConfigError, DocumentError, SopsError
 from reconciler.pysops.files import read_file
 from reconciler.pysops.leaves import check_encrypted
@@ -34,6 +35,21 @@ Groups = Iterable[frozenset[Recipient]]
 
 Expected = Callable[[Metadata], Groups]
 """Returns to whom a file should be encrypted, given what was made of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A command that changes a file, and what is checked of that."""
+
+    arguments: Callable[[str], tuple[str, ...]]
+    """Of the program, given the name of a copy of the file."""
+
+    stdin: bytes = field(default=b"", repr=False)
+    is_needed: Callable[[Document], bool] = lambda _: True
+    """Tells whether there is anything to do; or raises why the command cannot do it, which is then not started."""
+
+    check_made: Callable[[Document], None] = lambda _: None
+    """Raises what else is wrong with what was made, which is then not written."""
 
 
 def encrypted(
@@ -56,9 +72,8 @@ def encrypted(
 def changed(
     program: SopsProgram,
     path: Path,
-    command: Callable[[str], tuple[str, ...]],
+    change: Change,
     *,
-    stdin: bytes = b"",
     config: Path | None,
     named: Collection[Recipient],
 ) -> bool:
@@ -67,19 +82,21 @@ def changed(
     Args:
         program: the program.
         path: the file.
-        command: the arguments, given a copy of the file.
-        stdin: for the command.
+        change: the command.
         config: the ``.sops.yaml`` that says how far to indent; None for none.
         named: who may be asked.
     """
     before = read_file(path)
-    admitted = admit(program, parse(before), named)
+    document = parse(before)
+    admitted = admit(program, document, named)
+    if not change.is_needed(document):
+        return False
     rules = os.devnull if config is None else absolute(config)
 
     def work(folder: Path) -> bytes:
-        return _made_of(program, folder / "file.yaml", before, admitted, command, stdin=stdin, config=rules)
+        return _made_of(program, folder / "file.yaml", before, admitted, change, config=rules)
 
-    return _put(path, before, _in_private(work), lambda _: _groups_of(admitted.metadata))
+    return _put(path, before, _in_private(work), lambda _: _groups_of(admitted.metadata), change)
 
 
 def given_to_others(program: SopsProgram, path: Path, *, config: Path, named: Collection[Recipient]) -> bool:
@@ -95,6 +112,7 @@ def given_to_others(program: SopsProgram, path: Path, *, config: Path, named: Co
         raise ConfigError("the file is not below the folder of .sops.yaml", advice="name the .sops.yaml above it")
     rule = _rule_for(path, config)
     rules = read_file(config)
+    change = Change(arguments=lambda copy: ("updatekeys", "--yes", "--input-type", "yaml", "--", copy))
 
     def work(folder: Path) -> bytes:
         mirrored, place = folder / ".sops.yaml", folder / relative
@@ -105,11 +123,11 @@ def given_to_others(program: SopsProgram, path: Path, *, config: Path, named: Co
             place,
             before,
             admitted,
-            lambda copy: ("updatekeys", "--yes", "--input-type", "yaml", "--", copy),
+            change,
             config=str(mirrored),
         )
 
-    return _put(path, before, _in_private(work), lambda metadata: rule.groups_for(metadata.recipients))
+    return _put(path, before, _in_private(work), lambda metadata: rule.groups_for(metadata.recipients), change)
 
 
 def _rule_for(path: Path, config: Path) -> CreationRule:
@@ -152,17 +170,16 @@ def _made_of(
     place: Path,
     before: bytes,
     admitted: Admitted,
-    command: Callable[[str], tuple[str, ...]],
+    change: Change,
     *,
-    stdin: bytes = b"",
     config: str,
 ) -> bytes:
     """Return what a command makes of a copy that is written to ``place``."""
     write_private(place, before)
     output_of(
         program,
-        command(str(place)),
-        stdin=stdin,
+        change.arguments(str(place)),
+        stdin=change.stdin,
         environ=admitted.environ,
         size=len(before),
         config=config,
@@ -171,17 +188,17 @@ def _made_of(
     return read_file(place)
 
 
-def _put(path: Path, before: bytes, after: bytes, expected: Expected) -> bool:
+def _put(path: Path, before: bytes, after: bytes, expected: Expected, change: Change) -> bool:
     """Put what was made in the place of a file, if it is another and as it should be; return whether it is another."""
     if after == before:
         return False
-    _check_made(after, expected)
+    change.check_made(_check_made(after, expected))
     replace_file(path, before, after)
     return True
 
 
-def _check_made(data: bytes, expected: Expected) -> None:
-    """Make sure that what the program made can be read again, is encrypted, and for whom it should be.
+def _check_made(data: bytes, expected: Expected) -> Document:
+    """Return what the program made, if it can be read again, is encrypted, and for whom it should be.
 
     A selector that is no regular expression is one reason: sops ignores it and writes everything in plain.
 
@@ -207,6 +224,7 @@ def _check_made(data: bytes, expected: Expected) -> None:
             expected="those of the rule in .sops.yaml, or those who could open the file before",
             advice="nothing was written; check which program SOPS_BINARY or PATH leads to",
         )
+    return document
 
 
 def _groups_of(metadata: Metadata) -> Groups:

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from reconciler.pysops.binary.arguments import TextTree, TreePath, index_of, json_of
 from reconciler.pysops.binary.calling import SopsProgram, absolute, admit, output_of
-from reconciler.pysops.binary.changing import YAML_TO_YAML, changed, encrypted, given_to_others
+from reconciler.pysops.binary.changing import YAML_TO_YAML, Change, changed, encrypted, given_to_others
 from reconciler.pysops.binary.key_sources import child_environment
 from reconciler.pysops.binary.output import read_values
+from reconciler.pysops.binary.places import check_encrypted_there, check_place, check_put, check_selected, node_at
 from reconciler.pysops.document import Document
 from reconciler.pysops.errors import BinaryError
 from reconciler.pysops.files import read_file
 from reconciler.pysops.leaves import check_encrypted
 from reconciler.pysops.leaving import frameless
 from reconciler.pysops.selectors import selector_of
+from reconciler.pysops.sops_metadata import read_metadata
 from reconciler.pysops.wrapped_keys import Recipient
 
 
@@ -89,6 +91,7 @@ class SopsBinary(SopsProgram):
         index: TreePath,
         value: TextTree,
         *,
+        plain: bool = False,
         config: Path | None = None,
         named: Collection[Recipient] = (),
     ) -> bool:
@@ -96,8 +99,10 @@ class SopsBinary(SopsProgram):
 
         Args:
             path: the file; see `changing` for how it is replaced.
-            index: where in it. What stands there is replaced, whatever it is.
+            index: where in it. What stands there is replaced, whatever it is; so is a text above it.
             value: text, or a mapping or list of texts.
+            plain: whether it may stand there in plain. If not, it is refused where the selector of the file does not
+                want it encrypted, as below a misspelt key.
             config: the ``.sops.yaml`` that says how far to indent.
             named: as for `decrypt`, as the file has to be decrypted.
 
@@ -105,12 +110,26 @@ class SopsBinary(SopsProgram):
             Whether the file was changed.
 
         Raises:
-            ArgumentError: there is no such place, or the value is not of text.
+            ArgumentError: there is no such place, the value is not of text, or would stand in plain.
             SopsError: as for `decrypt`; the file is then as it was.
         """
         where, text = index_of(index), json_of(value)
         arguments = ("set", *YAML_TO_YAML, "--idempotent", "--value-stdin", "--")
-        return changed(self, path, lambda copy: (*arguments, copy, where), stdin=text, config=config, named=named)
+
+        def is_needed(document: Document) -> bool:
+            check_place(document, index)
+            metadata = read_metadata(document)
+            if not plain and not metadata.selects_by_comment:  # which comments select is seen of what sops makes
+                check_selected(selector_of(metadata), index, value)
+            return True
+
+        change = Change(
+            arguments=lambda copy: (*arguments, copy, where),
+            stdin=text,
+            is_needed=is_needed,
+            check_made=lambda document: (check_put if plain else check_encrypted_there)(document, index),
+        )
+        return changed(self, path, change, config=config, named=named)
 
     @frameless
     def unset(
@@ -119,13 +138,17 @@ class SopsBinary(SopsProgram):
         """Remove a value from a file; the same as `set` otherwise. Returns False when there is none."""
         where = index_of(index)
         arguments = ("unset", *YAML_TO_YAML, "--idempotent", "--")
-        return changed(self, path, lambda copy: (*arguments, copy, where), config=config, named=named)
+        change = Change(
+            arguments=lambda copy: (*arguments, copy, where),
+            is_needed=lambda document: node_at(document, index) is not None,
+        )
+        return changed(self, path, change, config=config, named=named)
 
     @frameless
     def rotate(self, path: Path, *, config: Path | None = None, named: Collection[Recipient] = ()) -> None:
         """Give a file a new data key, for the same recipients; the same as `set` otherwise."""
         arguments = ("rotate", "--in-place", *YAML_TO_YAML, "--")
-        changed(self, path, lambda copy: (*arguments, copy), config=config, named=named)
+        changed(self, path, Change(arguments=lambda copy: (*arguments, copy)), config=config, named=named)
 
     @frameless
     def updatekeys(self, path: Path, *, config: Path, named: Collection[Recipient] = ()) -> bool:
