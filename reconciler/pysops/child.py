@@ -1,4 +1,7 @@
-"""Running a program that is not ours: bounded in time, output and company, and told no more than it has to know.
+"""Running a program that is not ours: bounded in time and output, and told no more than it has to know.
+
+It is killed with its group of processes. What it has started in a session of its own, as agents do, is not ours to end:
+it survives, and is not waited for.
 
 Its stderr may quote values: it is kept apart and cut off, for whoever looks for phrases in it. Nothing of it is ever
 passed on.
@@ -103,7 +106,7 @@ class Children:
             command: an absolute path and arguments; none may be secret, as every user of the machine can see them.
             stdin: all of it.
             environ: all of it.
-            timeout_s: after which it is killed, with all that it has started.
+            timeout_s: after which it is killed, with its group of processes.
             max_stdout: bytes; it is killed when it writes more.
             in_terminal: leave it in our process group, so that it can ask for a passphrase at our terminal and gets the
                 terminal's interrupt. A timeout then kills it alone: what it has started sees its pipes closed.
@@ -117,7 +120,7 @@ class Children:
         try:
             streams.start()
             reason = streams.wait(time.monotonic() + timeout_s)
-        finally:  # interrupted or not: nothing is left running
+        finally:  # interrupted or not: nothing of its group is left running
             with self._lock:
                 self._running.discard(process)
                 stopped = self._stopped

@@ -1,9 +1,10 @@
-"""Programs that are not ours: bounded in time and output, nothing left running, and a reason for whoever ran them."""
+"""Programs that are not ours: bounded in time and output, ended as a group, and a reason for whoever ran them."""
 
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -102,6 +103,24 @@ def test_what_serves_on_without_our_pipes_is_left_alone(tmp_path: Path) -> None:
     start = "subprocess.Popen(['sleep', '60'], stdin=nul, stdout=nul, stderr=nul).pid"
     code = f"import subprocess; nul = subprocess.DEVNULL; open({str(note)!r}, 'w').write(str({start}))"
     assert run(code).exit_code == 0
+    pid = int(note.read_text())
+    assert not is_gone(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_what_has_left_the_group_is_not_ours_to_end(tmp_path: Path) -> None:
+    """It has a session of its own, to outlive the program, as agents do; the program is killed without it."""
+    note = tmp_path / "pid"
+    start = "subprocess.Popen(['sleep', '60'], stdin=nul, stdout=nul, stderr=nul, start_new_session=True).pid"
+    code = f"""
+        import pathlib, subprocess, time
+        nul = subprocess.DEVNULL
+        pathlib.Path({str(note)!r}).write_text(str({start}))
+        time.sleep(60)
+    """
+    with pytest.raises(ChildFailed) as caught:
+        run(textwrap.dedent(code), timeout_s=2)
+    assert caught.value.reason is WhyFailed.TOO_SLOW
     pid = int(note.read_text())
     assert not is_gone(pid)
     os.kill(pid, signal.SIGKILL)
