@@ -161,7 +161,7 @@ def _problem_of(error: pysops.SopsError, file: ScopeFile, scope: str | None, tri
     if isinstance(error, pysops.NoIdentity) and tried:
         advice = "; ".join((f"tried: {', '.join(map(escaped, tried))}", *((advice,) if advice else ())))
     return Problem(
-        path=escaped(file.path),
+        path=file.path,
         line=None if mark is None else mark.line,
         column=None if mark is None else mark.column,
         what=error.what,
@@ -249,7 +249,7 @@ def _raw(value: object) -> bytes | None:
 
 def _bad_value(file: ScopeFile, entry: KeyEntry, misfit: _Misfit, scope: str) -> Problem:
     return Problem(
-        path=escaped(file.path),
+        path=file.path,
         line=entry.mark.line,
         column=entry.mark.column,
         what=f"key '{entry.name}': {misfit.what}",

@@ -132,8 +132,9 @@ def parse_config(data: bytes) -> SopsConfig:
 def _refuse_misspelt(root: Mapping) -> None:
     for entry in root.entries:
         name = entry.key.text
-        if name not in _OTHER_FIELDS and did_you_mean(name, (_RULES,)) is not None:
-            raise ConfigError("a field that sops ignores", mark=entry.key.mark, advice=f"did you mean {_RULES}?")
+        advice = None if name in _OTHER_FIELDS else did_you_mean(name, (_RULES,))
+        if advice is not None:
+            raise ConfigError("a field that sops ignores", mark=entry.key.mark, advice=advice)
 
 
 def _rule(node: Node) -> CreationRule:

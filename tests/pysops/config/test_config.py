@@ -263,7 +263,7 @@ def test_a_misspelt_creation_rules_is_refused() -> None:
     """Sops ignores it, and with it every rule."""
     with pytest.raises(ConfigError) as caught:
         parse_config(b"creation_rule:\n  - age: x\n")
-    assert caught.value.advice == "did you mean creation_rules?"
+    assert caught.value.advice == "did you mean 'creation_rules'?"
 
 
 @pytest.mark.parametrize(
