@@ -161,6 +161,40 @@ def test_a_vault_that_is_named_is_asked(decryptor: Decryptor, in_vault: _InVault
     ]
 
 
+@pytest.mark.parametrize("decryptor", list(Decryptor))
+def test_beside_a_vault_that_is_named_no_command_is_told_what_the_author_wrote(
+    decryptor: Decryptor, in_vault: _InVault, locksmith: Locksmith, tmp_path: Path
+) -> None:
+    """The Vault is reason enough to start the program, which would tell the command what the file calls a recipient."""
+    told, script = tmp_path / "told", tmp_path / "script"
+    script.write_text(f'#!/bin/sh\necho "$SOPS_AGE_RECIPIENT" >>{told}\n')
+    script.chmod(0o755)
+    environ = {**in_vault.environ, "SOPS_AGE_KEY_CMD": str(script)}
+    del environ["SOPS_AGE_KEY_FILE"]
+    rules = tmp_path / ".sops.yaml"
+    rules.write_text(
+        f"creation_rules: [{{hc_vault_transit_uri: {in_vault.vault.key}, age: {locksmith.key.recipient}}}]"
+    )
+    named = (*in_vault.named, Recipient(kind="age", name=locksmith.key.recipient))
+    data = SopsBinary.find(in_vault.environ).encrypt(
+        b"a: b\n", destination=tmp_path / "a.yaml", config=rules, named=named
+    )
+    forged = data.replace(locksmith.key.recipient.encode(), b'"$(id)"')
+    assert forged != data
+    in_vault.vault.requests.clear()
+    for whom in (named, (*in_vault.named, Recipient(kind="age", name="$(id)"))):
+        unlocker = Unlocker(pysops.Identities.from_environment(environ, tmp_path), decryptor=decryptor, environ=environ)
+        with pytest.raises(pysops.DecryptionError):
+            unlocker.unlock(_locked(forged, whom))
+    assert not told.exists()
+    assert in_vault.vault.requests == []
+    if decryptor is not Decryptor.NATIVE:  # while a recipient that is one is told, and the Vault asked
+        unlocker = Unlocker(pysops.Identities.from_environment(environ, tmp_path), decryptor=decryptor, environ=environ)
+        assert unlocker.unlock(_locked(data, named)) == {"a": "b"}
+        assert set(told.read_text().split()) <= {locksmith.key.recipient}
+        assert in_vault.vault.requests != []
+
+
 def test_in_process_alone_never_asks(in_vault: _InVault) -> None:
     """Not even who is named."""
     with pytest.raises(pysops.NoIdentity):

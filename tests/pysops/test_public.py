@@ -135,6 +135,8 @@ def test_an_unencrypted_file_is_not_quoted(case: str, age_key: AgeKey, tmp_path:
         lambda: load_bytes(data, keys),
         lambda: pysops.decrypt(pysops.parse(data), keys),
         lambda: pysops.metadata(data),
+        lambda: pysops.metadata(path),
+        lambda: pysops.recipients(data),
         lambda: pysops.recipients(path),
     ]
     for way in ways:
@@ -143,6 +145,24 @@ def test_an_unencrypted_file_is_not_quoted(case: str, age_key: AgeKey, tmp_path:
         told = everything_an_exception_tells(caught.value)
         assert "leaving.py" in told
         assert "canary" not in told
+
+
+def test_a_value_that_was_left_in_plain_is_not_quoted(sops: SopsTool, age_key: AgeKey, tmp_path: Path) -> None:
+    """Beside encrypted ones, which stay as unknown; whichever way the file was handed over."""
+    encrypted = sops.encrypt(PLAINTEXT, [age_key.recipient], encrypted_regex="^secrets$")
+    data, path = encrypted.replace(b"secrets:\n", b"secrets:\n    z: canary\n"), tmp_path / "secrets.yaml"
+    assert data != encrypted
+    path.write_bytes(data)
+    keys = identities(age_key)
+    ways: list[Callable[[], object]] = [
+        lambda: load(path, keys),
+        lambda: load(data, keys),
+        lambda: load_bytes(data, keys),
+    ]
+    for way in ways:
+        with pytest.raises(SopsError, match="not encrypted") as caught:
+            way()
+        assert "canary" not in everything_an_exception_tells(caught.value)
 
 
 def test_a_file_that_is_too_large_is_not_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
