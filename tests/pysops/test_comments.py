@@ -1,12 +1,14 @@
 """Comments that sops takes for values: what it does with each is tried, not assumed."""
 
 import json
+import random
 import re
 from collections.abc import Callable
 
 import pytest
+import yaml
 
-from reconciler.pysops import DocumentError, load, parse
+from reconciler.pysops import DocumentError, Mapping, Sequence, load, parse
 from tests.pysops.test_crypt import identities
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsFailed, SopsTool
@@ -94,3 +96,96 @@ def test_comments_of_what_is_no_mapping_are_no_trouble(file: bytes) -> None:
     """The error is the one about the document."""
     with pytest.raises(DocumentError, match=r"list at the top|single value|empty|second document"):
         parse(file)
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "theirs"),
+    [
+        pytest.param("s:\n    q:\n        k:\n            - x\n    #\n", ["x", ""], id="two levels to the left"),
+        pytest.param("s:\n    q:\n        k:\n            - x\n    #\n    # c\n", ["x", ""], id="above another"),
+        pytest.param("s:\n    q:\n        k:\n            - x\n    # c\n    #\n", ["x", ""], id="below another"),
+        pytest.param(
+            "s:\n    q:\n        k:\n            - e: x\n              # a\n    #\n", [{"e": "x"}], id="doubt"
+        ),
+    ],
+)
+def test_what_sops_itself_leaves_behind_a_list_is_refused(
+    sops: SopsTool, age_key: AgeKey, plaintext: str, theirs: object
+) -> None:
+    """It reads an item more than it encrypted; in doubt it counts as one."""
+    file = sops.encrypt(plaintext.encode(), [age_key.recipient], encrypted_regex="^s$")
+    assert json.loads(sops.decrypt(file, age_key.identity, output_type="json"))["s"]["q"]["k"] == theirs
+    with pytest.raises(DocumentError, match=EMPTY_IN_LIST) as caught:
+        load(file, identities(age_key))
+    assert caught.value.advice is not None
+
+
+@pytest.mark.parametrize(
+    "plaintext",
+    [
+        pytest.param("a:\n  - x\n#\n# Section\n#\nb: y\n", id="above a key behind a list"),
+        pytest.param("a:\n  - x\n\n#\n\n# Section\n#\nb: y\n", id="empty lines around"),
+        pytest.param("a:\n  b: [x]\n  #\n  c: []\n  #\n  d:\n  - y\n#\ne: z\n", id="at each level"),
+        pytest.param("a:\n  - b: x\n    #\n    c: y\n", id="above a key in an item"),
+        pytest.param("a: #\n  #\n  b: x #\n  #\n", id="no list near"),
+    ],
+)
+def test_an_empty_comment_of_a_mapping_is_no_trouble(sops: SopsTool, age_key: AgeKey, plaintext: str) -> None:
+    """As people write them, and sops writes them again."""
+    file = sops.encrypt(plaintext.encode(), [age_key.recipient])
+    assert "#\n" in file.decode()
+    assert load(file, identities(age_key)) == json.loads(sops.decrypt(file, age_key.identity, output_type="json"))
+
+
+def some_tree(chance: random.Random, depth: int) -> object:
+    """Make mappings and lists in each other, without empty texts."""
+    kind = chance.randrange(4 if depth else 1)
+    if kind == 0:
+        return chance.choice(("x", "x", [], {}))
+    parts = [some_tree(chance, depth - 1) for _ in range(chance.randint(1, 3))]
+    return parts if kind == 1 else dict(zip("abc", parts, strict=False))
+
+
+def with_comments(chance: random.Random, file: str) -> str:
+    """Put comments, half of them empty, beside and between lines, more or less where they seem to belong."""
+    lines: list[str] = []
+    for line in file.splitlines():
+        indent = len(line) - len(line.lstrip(" "))
+        while chance.random() < 0.2:
+            column = max(0, chance.choice((indent, indent, indent - 4, indent + 2, indent + 4, chance.randrange(12))))
+            lines.append(chance.choice((" " * column + "#", " " * column + "#", " " * column + "# note", "", "  ")))
+        lines.append(line + chance.choice((" #", " # note")) if chance.random() < 0.05 else line)
+    return "\n".join(lines) + "\n"
+
+
+def assert_told(node: object, theirs: object) -> int:
+    """Make sure that every list in which sops reads more items knows of an empty comment; return how many there are."""
+    match node:
+        case Mapping():
+            assert isinstance(theirs, dict)
+            return sum(assert_told(entry.value, theirs.get(entry.key.text)) for entry in node.entries)
+        case Sequence():
+            assert isinstance(theirs, list)
+            items = [item for item in node.items if not getattr(item, "text", "").endswith("type:comment]")]
+            if len(theirs) > len(items):  # sops makes an item of one when it encrypts, but then it is in the file
+                assert node.empty_comment is not None
+                return 1
+            return sum(assert_told(item, value) for item, value in zip(items, theirs, strict=True))
+        case _:
+            return 0
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["written by sops", "edited"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_item_that_sops_reads_is_overlooked(sops: SopsTool, age_key: AgeKey, seed: int, *, edited: bool) -> None:
+    """With comments at every place; empty ones do not show in the MAC."""
+    chance = random.Random(seed)  # noqa: S311  # no secret depends on it
+    tree = {f"k{number}": some_tree(chance, 4) for number in range(200)}
+    plaintext = yaml.safe_dump(tree, sort_keys=False, indent=4)
+    if not edited:
+        plaintext = with_comments(chance, plaintext)
+    values, separator, metadata = sops.encrypt(plaintext.encode(), [age_key.recipient]).decode().partition("\nsops:\n")
+    file = ((with_comments(chance, values) if edited else values) + separator + metadata).encode()
+    theirs = json.loads(sops.decrypt(file, age_key.identity, output_type="json"))
+    entries = [entry for entry in parse(file).root.entries if entry.key.text != "sops"]
+    assert sum(assert_told(entry.value, theirs[entry.key.text]) for entry in entries) >= 1
