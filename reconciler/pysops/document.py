@@ -2,7 +2,8 @@
 
 Strict whatever decrypts: refused are a second document, duplicate keys, aliases, anchors, ``<<``, tags, directives,
 BOM, control characters and the line breaks NEL, U+2028, U+2029 and lone CR, keys that are not text, an ``ENC[…]`` that
-does not match to its end, one in a comment that is no encrypted comment, and more than 16 MiB.
+does not match to its end, one in a comment that is no encrypted comment, what libyaml reads and the yaml.v3 of sops
+does not, and more than 16 MiB.
 
 What people write by hand beside the encrypted files, ``.sops.yaml``, may have anchors, aliases and ``<<``: see `parse`.
 
@@ -12,6 +13,7 @@ recurses, so that no depth of nesting exhausts the stack.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -51,6 +53,10 @@ and most of a minute. An encrypted value takes a hundred bytes, so that no hones
 
 MAX_ALIASED_NODES: Final = 10_000
 """Most nodes that aliases stand for, all of them together: a few lines can otherwise stand for billions."""
+
+
+_SPACE: Final = re.compile(r"[ \t]*")
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +131,13 @@ def parse(data: bytes, *, aliases: bool = False) -> Document:
     """
     if len(data) > MAX_FILE_BYTES:
         raise DocumentError("the file is too large", expected=f"at most {MAX_FILE_BYTES // 1024**2} MiB")
-    comments = search_of(checked_text(data))
-    return Document(root=_build(data, comments, aliases=aliases), data=data)
+    text = checked_text(data)
+    return Document(root=_build(data, text, aliases=aliases), data=data)
 
 
-def _build(data: bytes, comments: CommentSearch | None, *, aliases: bool) -> Mapping:
-    builder = _Builder(_Anchors() if aliases else None, comments)
+def _build(data: bytes, text: str, *, aliases: bool) -> Mapping:
+    comments = search_of(text)
+    builder = _Builder(_Anchors() if aliases else None, comments, text)
     try:
         for event in yaml_events(data, Loader=CLoader):
             if comments is not None:
@@ -142,16 +149,24 @@ def _build(data: bytes, comments: CommentSearch | None, *, aliases: bool) -> Map
     else:
         return builder.finish()
     # Raised outside the handler: the parser's own message quotes the text and would be chained.
-    raise DocumentError("not valid YAML", mark=mark)
+    tab = place is not None and _is_indented_by_tab(text, place.index)
+    raise DocumentError("not valid YAML", mark=mark, advice="indent with spaces, not with tabs" if tab else None)
+
+
+def _is_indented_by_tab(text: str, index: int) -> bool:
+    line_start = text.rfind("\n", 0, index) + 1
+    indent = _SPACE.match(text, line_start)
+    return indent is not None and "\t" in indent[0]
 
 
 class _OpenMapping:
     """A mapping that has begun and not ended."""
 
-    __slots__ = ("anchor", "entries", "key", "mark", "merges", "names")
+    __slots__ = ("anchor", "entries", "flow", "key", "mark", "merges", "names")
 
-    def __init__(self, mark: Mark, anchor: str | None, *, merges: bool) -> None:
+    def __init__(self, mark: Mark, anchor: str | None, *, flow: bool, merges: bool) -> None:
         self.mark = mark
+        self.flow = flow
         self.anchor = anchor
         self.merges = merges
         self.entries: list[Entry] = []
@@ -184,10 +199,11 @@ class _OpenMapping:
 class _OpenSequence:
     """A list that has begun and not ended."""
 
-    __slots__ = ("anchor", "comments", "items", "mark")
+    __slots__ = ("anchor", "comments", "flow", "items", "mark")
 
-    def __init__(self, mark: Mark, anchor: str | None, comments: CommentSearch | None) -> None:
+    def __init__(self, mark: Mark, anchor: str | None, comments: CommentSearch | None, *, flow: bool) -> None:
         self.mark = mark
+        self.flow = flow
         self.anchor = anchor
         self.comments = comments
         self.items: list[Node] = []
@@ -248,10 +264,11 @@ class _Anchors:
 class _Builder:
     """Takes the events of one file, one by one, and refuses what is not read."""
 
-    def __init__(self, anchors: _Anchors | None, comments: CommentSearch | None) -> None:
+    def __init__(self, anchors: _Anchors | None, comments: CommentSearch | None, text: str) -> None:
         self._anchors = anchors
         """None where anchors and aliases are refused."""
         self._comments = comments
+        self._text = text
         self._open: list[_OpenMapping | _OpenSequence] = []
         self._root: Node | None = None
         self._nodes = 0
@@ -304,10 +321,11 @@ class _Builder:
         parent = self._open[-1] if self._open else None
         if isinstance(parent, _OpenMapping) and parent.key is None:
             raise DocumentError("a key that is not text", mark=mark)
+        flow = bool(event.flow_style)
         if isinstance(event, MappingStartEvent):
-            self._open.append(_OpenMapping(mark, event.anchor, merges=self._anchors is not None))
+            self._open.append(_OpenMapping(mark, event.anchor, flow=flow, merges=self._anchors is not None))
         else:
-            self._open.append(_OpenSequence(mark, event.anchor, self._comments))
+            self._open.append(_OpenSequence(mark, event.anchor, self._comments, flow=flow))
 
     def _add(self, node: Node, anchor: str | None) -> None:
         if anchor is not None and self._anchors is not None:
@@ -330,6 +348,7 @@ class _Builder:
         mark = _mark_of(event)
         self._check_properties(event, mark)
         text: str = event.value
+        self._check_as_sops_reads(event, text, mark)
         if event.style:
             kind = ScalarKind.STR
         else:
@@ -342,6 +361,21 @@ class _Builder:
                 "an encrypted value that is not whole", mark=mark, expected="ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]"
             )
         return Scalar(text=text, kind=kind, mark=mark)
+
+    def _check_as_sops_reads(self, event: ScalarEvent, text: str, mark: Mark) -> None:
+        # In these two things libyaml takes more than yaml.v3, where sops fails.
+        if event.style == '"' and "/" in text and event.start_mark is not None and event.end_mark is not None:
+            written = self._text[event.start_mark.index : event.end_mark.index]
+            if any(escape[1] == "/" for escape in _ESCAPED.finditer(written)):
+                raise DocumentError(
+                    r"not valid YAML to sops: \/ in double quotes",
+                    mark=mark,
+                    advice="write the slash without a backslash",
+                )
+        if not event.style and "?" in text and self._open and self._open[-1].flow:
+            raise DocumentError(
+                "not valid YAML to sops: a question mark in brackets or braces", mark=mark, advice="put it in quotes"
+            )
 
     def _check_properties(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent, mark: Mark) -> None:
         if event.anchor is not None and self._anchors is None:

@@ -4,6 +4,8 @@ import pytest
 
 from reconciler.pysops import MAX_FILE_BYTES, DocumentError, Mapping, Mark, Scalar, ScalarKind, Sequence, parse
 from reconciler.pysops.document import MAX_DEPTH
+from tests.support.age_keys import AgeKey
+from tests.support.sops_tool import SopsFailed, SopsTool
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,11 @@ from reconciler.pysops.document import MAX_DEPTH
         pytest.param(b"a: x\n||||||| 1234567\n", "git conflict markers", 2, 1, id="conflict of three"),
         pytest.param(b"a: 'x\n", "not valid YAML", 2, 1, id="open quote"),
         pytest.param(b"a: [x\n", "not valid YAML", 2, 1, id="open list"),
+        pytest.param(b'a: "x\\/y"\n', r"not valid YAML to sops: \\/", 1, 4, id="escaped slash"),
+        pytest.param(b'a: x\nb: ["\\\\\\/"]\n', r"not valid YAML to sops: \\/", 2, 5, id="slash behind two escapes"),
+        pytest.param(b"a: [x?y]\n", "not valid YAML to sops: a question", 1, 5, id="question mark in a list"),
+        pytest.param(b"a: {d: e?}\n", "not valid YAML to sops: a question", 1, 8, id="question mark in braces"),
+        pytest.param(b"a: {d?: e}\n", "not valid YAML to sops: a question", 1, 5, id="question mark in a key"),
         pytest.param(b"a:\n\tb: x\n", "not valid YAML", 2, 1, id="tab as indentation"),
         pytest.param(b"a: x: y\n", "not valid YAML", 1, 5, id="two colons"),
         pytest.param("a: x\ufffe\n".encode(), "not valid YAML", None, None, id="noncharacter"),
@@ -84,6 +91,9 @@ def test_refused(data: bytes, complaint: str, line: int | None, column: int | No
         pytest.param(b"---\na: x\n...\n", id="explicit start and end"),
         pytest.param(b"a: x\r\n", id="CRLF"),
         pytest.param(b"? a\n: x\n", id="question mark"),
+        pytest.param(b"a?: x?y\nb:\n- ?z\n", id="question marks outside of brackets"),
+        pytest.param(b"a: ['x?', \"y?\"]\n", id="question marks in quotes"),
+        pytest.param(b'a: "/\\\\/"\n', id="slash behind an escaped backslash"),
         pytest.param(b"'1': x\n", id="number in quotes"),
         pytest.param(b"yes: x\n", id="yes is text"),
         pytest.param(b"a: <<\n", id="merge sign as value"),
@@ -98,6 +108,22 @@ def test_refused(data: bytes, complaint: str, line: int | None, column: int | No
 def test_accepted(data: bytes) -> None:
     """What is unusual and harmless is read."""
     assert isinstance(parse(data).root, Mapping)
+
+
+@pytest.mark.parametrize("data", [b"a:\n\tb: x\n", b"a:\n    b: x\n  \tc: y\n"])
+def test_a_tab_as_indentation_is_named(data: bytes) -> None:
+    """It does not show in most editors."""
+    with pytest.raises(DocumentError, match="not valid YAML") as caught:
+        parse(data)
+    assert caught.value.advice == "indent with spaces, not with tabs"
+
+
+@pytest.mark.parametrize("data", [b'a: "x\\/y"\n', b"a: [x?y]\n", b"a: {d: e?}\n", b"a: {d?: e}\n"])
+def test_what_only_libyaml_reads_is_nothing_to_sops(sops: SopsTool, age_key: AgeKey, data: bytes) -> None:
+    """It fails: so do we."""
+    metadata = sops.encrypt(b"b: x\n", [age_key.recipient], encrypted_regex="^b$")
+    with pytest.raises(SopsFailed):
+        sops.decrypt(metadata + data, age_key.identity)
 
 
 def test_the_text_of_a_node_does_not_show() -> None:
