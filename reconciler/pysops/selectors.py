@@ -1,10 +1,13 @@
-"""Which values of a file are encrypted, by the selectors of its metadata.
+r"""Which values of a file are encrypted, by the selectors of its metadata.
 
 A selector looks at the mapping keys above a value, all of them; positions in lists do not count. See "Encrypting only
 parts of a file" in https://getsops.io/docs/.
 
 Patterns are Go's regular expressions for sops, and those of the C++ library RE2 here, from which Go's were written.
-What one takes and the other does not is no pattern here, so that the two never disagree on what is encrypted.
+What one takes and the other does not is no pattern here, so that the two never disagree on what is encrypted. Of what
+both take, only the classes ``\p`` differ, by the Unicode tables of each: they are asked about keys in ASCII alone,
+where the tables are the same. ``\w``, ``\b``, ``[[:alpha:]]`` and the like are ASCII in both; ``.`` and ``(?i)`` are
+equal. All of Unicode was compared, with Go 1.26.
 """
 
 import re
@@ -35,16 +38,21 @@ _MAX_STEPS: Final = 2_000_000_000
 
 _LITERAL: Final = re.compile(r"\^([A-Za-z0-9_-]+)\$")
 
+_CLASS_WITH_UNDERSCORE: Final = re.compile(r"\{[^}]*_")
+"""As in ``\\p{Old_Italic}``: Go 1.26 no longer finds such names."""
+
 _ESCAPES: Final = r"(?s:\\Q.*?(?:\\E|\Z)|\\.)"
 
 
 class Pattern:
     """A regular expression, found anywhere in a text."""
 
-    __slots__ = ("_search", "size")
+    __slots__ = ("_search", "ascii_only", "size")
 
-    def __init__(self, compiled: "RE2Pattern") -> None:
+    def __init__(self, compiled: "RE2Pattern", *, ascii_only: bool) -> None:
         self._search = compiled.search
+        self.ascii_only = ascii_only
+        """Whether it means the same to sops on texts in ASCII only, as it has classes of Unicode."""
         self.size: int = compiled.programsize
         """Instructions."""
 
@@ -74,7 +82,7 @@ def selector_of(metadata: Metadata) -> Selector:
     Raises:
         MetadataError: the rule goes by comments, which are not read, or is no regular expression. sops ignores the
             latter and takes everything for plain (tried on 3.13.3), which nobody wants. `Selector.matches` raises it
-            for keys and patterns made to take hours.
+            for keys and patterns made to take hours, and for keys beyond ASCII under a pattern with classes of Unicode.
     """
     if metadata.selects_by_comment:
         name = "unencrypted_comment_regex" if metadata.encrypted_comment_regex is None else "encrypted_comment_regex"
@@ -104,7 +112,13 @@ def compile_re2(pattern: str) -> Pattern | None:
     Returns:
         None when it is no regular expression, or longer than `MAX_PATTERN_LENGTH`.
     """
-    if len(pattern) > MAX_PATTERN_LENGTH or pattern.count("(") >= _MAX_GROUPS or _knows_bytes(pattern):
+    if len(pattern) > MAX_PATTERN_LENGTH or pattern.count("(") >= _MAX_GROUPS:
+        return None
+    escapes = [(escape[0], escape.end()) for escape in re.finditer(_ESCAPES, pattern)]
+    classes = [end for escape, end in escapes if escape in {r"\p", r"\P"}]
+    if any(escape == r"\C" for escape, _ in escapes):  # a single byte, which Go does not have
+        return None
+    if any(_CLASS_WITH_UNDERSCORE.match(pattern, end) for end in classes):
         return None
     import re2
 
@@ -115,12 +129,9 @@ def compile_re2(pattern: str) -> Pattern | None:
     except re2.error:
         return None
     # Go allows ASCII in the names of groups only.
-    return Pattern(compiled) if all(name.isascii() for name in compiled.groupindex) else None
-
-
-def _knows_bytes(pattern: str) -> bool:
-    """Tell whether the escape C occurs, a single byte, which Go does not have."""
-    return any(escape[0] == r"\C" for escape in re.finditer(_ESCAPES, pattern))
+    if not all(name.isascii() for name in compiled.groupindex):
+        return None
+    return Pattern(compiled, ascii_only=bool(classes))
 
 
 def _suffix(suffix: str) -> Callable[[str], bool]:
@@ -137,7 +148,8 @@ def _regex(name: str, pattern: str, mark: Mark) -> Callable[[str], bool]:
             f"{name} is not a regular expression",
             mark=mark,
             expected=f"RE2 syntax, at most {MAX_PATTERN_LENGTH} characters",
-            advice="sops ignores such a selector and leaves everything in plain; set it right and encrypt anew",
+            advice="sops leaves everything in plain where it cannot read the selector, and what it can read depends on its"
+            " version: write the selector in another way, and encrypt anew",
         )
     return _Bounded(name, found, mark)
 
@@ -156,6 +168,12 @@ class _Bounded:
         known = self._known.get(key)
         if known is not None:
             return known
+        if self._pattern.ascii_only and not key.isascii():
+            raise MetadataError(
+                f"{self._name} has a class of Unicode (\\p), and a key of the file is not ASCII",
+                mark=self._mark,
+                advice="what belongs to such a class depends on the version of Unicode: select by names or ranges",
+            )
         self._steps += self._pattern.size * len(key)
         if self._steps > _MAX_STEPS:
             raise MetadataError(f"{self._name} takes too long on keys as long as those of this file", mark=self._mark)

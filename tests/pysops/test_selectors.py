@@ -170,10 +170,33 @@ def test_what_sops_would_leave_in_plain_is_refused(pattern: str, sops: SopsTool,
     assert caught.value.mark == Mark(line=3, column=22)
 
 
-@pytest.mark.parametrize("pattern", [r"\p{greek}", r"\p{Letter}", r"\p{Cn}", r"\pL{1000}"])
-def test_what_only_newer_go_takes_is_refused(pattern: str) -> None:
-    """It depends on the Go that built sops whether these mean something or nothing."""
+@pytest.mark.parametrize(
+    "pattern", [r"\p{greek}", r"\p{Letter}", r"\p{LC}", r"\p{Cn}", r"\p{ASCII}", r"\pL{1000}", r"x|\P{Old_Italic}"]
+)
+def test_what_depends_on_the_go_of_sops_is_refused(pattern: str) -> None:
+    """It means something to some versions and nothing to others, and the advice does not say what it means to sops."""
     assert compile_re2(pattern) is None
+    with pytest.raises(MetadataError, match="is not a regular expression") as caught:
+        selector_of(read(f"    encrypted_regex: '{pattern}'\n{AGE}{REST}"))
+    assert "depends on its version" in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize("pattern", [r"^\pL+$", r"\PN", r"\p{Han}", r"(?i)\p{Lu}", r"[^\p{Ll}_]", r"\p{^L}|x"])
+def test_classes_of_unicode_are_asked_about_ascii_alone(pattern: str) -> None:
+    """The tables of RE2 and Go are of different versions: what a key beyond ASCII is, they may disagree about."""
+    selector = selector_of(read(f"    unencrypted_regex: '{pattern}'\n{AGE}{REST}"))
+    assert isinstance(selector.matches("secrets"), bool)
+    with pytest.raises(MetadataError, match=r"unencrypted_regex has a class of Unicode \(\\p\)") as caught:
+        selector.matches("d\u00e9j\u00e0")
+    assert caught.value.mark == Mark(line=3, column=24)
+
+
+@pytest.mark.parametrize("pattern", [r"^\w+$", r"\\pL", r"\Q\pL\E", "[[:alpha:]]", "(?i)\u00c9", ".", r"\Bb"])
+def test_other_patterns_are_asked_about_all_keys(pattern: str) -> None:
+    """Nothing in them goes by a table of Unicode, or both have the same."""
+    found = compile_re2(pattern)
+    assert found is not None
+    assert not found.ascii_only
 
 
 @pytest.mark.parametrize(
