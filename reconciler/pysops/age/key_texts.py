@@ -27,6 +27,8 @@ MAX_KEY_FILE_BYTES: Final = 1024 * 1024
 
 _ENCRYPTED_FILE: Final = ("age-encryption", "-----BEGIN AGE")
 _LINE_END: Final = re.compile(r"\r?(?:\n|\Z)")
+_WORD: Final = re.compile("[^\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+"""With white space as ``isSpace`` of Go's bufio/scan.go has it: `str.split` also parts at the controls from 0x1C on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def keys_of_text(data: bytes, source: str, *, words: bool = False) -> KeysFound:
     for number, line in enumerate(_LINE_END.split(text), start=1):
         if not line or line.startswith("#"):
             continue
-        for word in line.split() if words else (line,):
+        for word in _WORD.findall(line) if words else (line,):
             try:
                 key = parse_age_key(word)
             except HybridUnsupported:
