@@ -126,7 +126,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # type checkers see the impo
 
 
 Source = bytes | str | os.PathLike[str]
-"""The bytes of a file, or its path."""
+"""The bytes of a file, or its path: a str is always a path."""
 
 
 @frameless

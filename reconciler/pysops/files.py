@@ -22,8 +22,12 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         DocumentError: it does not exist, cannot be read, is a link, a directory or anything else but a regular file, or
             is larger than `MAX_FILE_BYTES`. A link could point out of the repository, where no review looks.
     """
-    if Path(path).is_symlink():
-        raise DocumentError("the file is a link", expected="a regular file")
+    if isinstance(path, str) and _is_text(path):
+        raise DocumentError(
+            "a text of several lines as the path of a file",
+            expected="a path, or bytes",
+            advice="a str is taken for a path: to hand over what a file holds, read it as bytes",
+        )
     data = _read(path)
     if isinstance(data, str):
         raise DocumentError(data, expected="a regular file")
@@ -32,9 +36,17 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
+def _is_text(path: str) -> bool:
+    # Somebody has handed over what a file holds. A name may have line breaks, but where nothing is called that, it is
+    # no name; of one that is too long to be a name, the system says so.
+    return "\n" in path and not os.path.lexists(path)
+
+
 def _read(path: str | os.PathLike[str]) -> bytes | str:
     # Returns what is wrong instead of raising it, so that no exception of the system is chained.
     try:
+        if Path(path).is_symlink():
+            return "the file is a link"
         descriptor = os.open(path, _FLAGS)
     except FileNotFoundError:
         return "the file does not exist"

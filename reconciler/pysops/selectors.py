@@ -148,8 +148,8 @@ def _regex(name: str, pattern: str, mark: Mark) -> Callable[[str], bool]:
             f"{name} is not a regular expression",
             mark=mark,
             expected=f"RE2 syntax, at most {MAX_PATTERN_LENGTH} characters",
-            advice="sops leaves everything in plain where it cannot read the selector, and what it can read depends on its"
-            " version: write the selector in another way, and encrypt anew",
+            advice="sops leaves everything in plain where it cannot read the selector, and what it can read depends on"
+            " its version: write the selector in another way, and encrypt anew",
         )
     return _Bounded(name, found, mark)
 

@@ -26,6 +26,7 @@ def test_a_regular_file_is_read(tmp_path: Path) -> None:
         ("pipe", "the file is not a regular file"),
         ("huge.yaml", "the file is too large"),
         ("nul\0.yaml", "the file cannot be read"),
+        ("long" * 5000, "the file cannot be read"),
     ],
 )
 def test_anything_else_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
@@ -40,3 +41,21 @@ def test_anything_else_is_refused(tmp_path: Path, name: str, complaint: str) -> 
     with pytest.raises(DocumentError, match=complaint) as caught:
         load(tmp_path / name)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("text", ["canary: x\n", "canary: x\nb: y", "canary: x\n" * 10_000, "canary\0\n"])
+def test_text_where_bytes_are_meant_is_told(text: str) -> None:
+    """As `Path.read_text` returns it: a str is a path. What it holds is not quoted."""
+    with pytest.raises(DocumentError, match="a text of several lines as the path") as caught:
+        load(text)
+    assert "a str is taken for a path" in (caught.value.advice or "")
+    assert "canary" not in str(vars(caught.value))
+
+
+def test_a_name_may_have_a_line_break(tmp_path: Path) -> None:
+    """As long as a file is called that."""
+    path = tmp_path / "a\nb"
+    path.write_bytes(b"a: x\n")
+    assert read_file(str(path)) == b"a: x\n"
+    with pytest.raises(DocumentError, match="does not exist"):
+        read_file(tmp_path / "c\nd")
