@@ -26,6 +26,7 @@ class Reason:
 
 
 SELECTED_BY_COMMENT: Final = "selectors by comment"
+CLASSES_OF_UNICODE: Final = "classes of Unicode"
 
 REASONS: Final = (
     Reason(name="second document", error=DocumentError, what="a second document", evidence=r"(?m)^(---|\.\.\.)"),
@@ -82,6 +83,12 @@ REASONS: Final = (
         error=MetadataError,
         what="(un)?encrypted_regex is not a regular",
         evidence="(?i)_regex",
+    ),
+    Reason(
+        name=CLASSES_OF_UNICODE,
+        error=MetadataError,
+        what="(un)?encrypted_regex has a class of Unicode",
+        evidence=r"(?i)_regex.*\\+p",
     ),
 )
 
