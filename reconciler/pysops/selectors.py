@@ -5,15 +5,15 @@ parts of a file" in https://getsops.io/docs/.
 
 Patterns are Go's regular expressions for sops, and those of the C++ library RE2 here, from which Go's were written.
 What one takes and the other does not is no pattern here, so that the two never disagree on what is encrypted. Of what
-both take, only the classes ``\p`` differ, by the Unicode tables of each: they are asked about keys in ASCII alone,
-where the tables are the same. ``\w``, ``\b``, ``[[:alpha:]]`` and the like are ASCII in both; ``.`` and ``(?i)`` are
-equal. All of Unicode was compared, with Go 1.26.
+both take, only the classes ``\p`` differ, by the Unicode tables of each: 15.0 in Go 1.26, 15.1 in google-re2. They are
+asked only about characters that both have. ``\w``, ``\b``, ``[[:alpha:]]`` and the like are ASCII in both; ``.`` and
+``(?i)`` are equal. All of Unicode was compared, with Go 1.26.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.pysops.errors import Mark, MetadataError
@@ -41,18 +41,24 @@ _LITERAL: Final = re.compile(r"\^([A-Za-z0-9_-]+)\$")
 _CLASS_WITH_UNDERSCORE: Final = re.compile(r"\{[^}]*_")
 """As in ``\\p{Old_Italic}``: Go 1.26 no longer finds such names."""
 
+_ASSIGNED: Final = r"\A[\pL\pM\pN\pP\pS\pZ\pC]*\z"
+"""Text of characters that the tables of RE2 have. ``\\pC`` has no unassigned ones there, as it has in Go."""
+
+_NEW_IN_15_1: Final = re.compile("[\u2ffc-\u2fff\u31ef\U0002ebf0-\U0002ee5d]")
+"""https://www.unicode.org/versions/Unicode15.1.0/: all that the tables of RE2 have and those of Go do not."""
+
 _ESCAPES: Final = r"(?s:\\Q.*?(?:\\E|\Z)|\\.)"
 
 
 class Pattern:
     """A regular expression, found anywhere in a text."""
 
-    __slots__ = ("_search", "ascii_only", "size")
+    __slots__ = ("_search", "has_classes", "size")
 
-    def __init__(self, compiled: "RE2Pattern", *, ascii_only: bool) -> None:
+    def __init__(self, compiled: "RE2Pattern", *, has_classes: bool) -> None:
         self._search = compiled.search
-        self.ascii_only = ascii_only
-        """Whether it means the same to sops on texts in ASCII only, as it has classes of Unicode."""
+        self.has_classes = has_classes
+        """Whether it has classes of Unicode, and so means the same to sops on settled text only, see `is_settled`."""
         self.size: int = compiled.programsize
         """Instructions."""
 
@@ -82,7 +88,7 @@ def selector_of(metadata: Metadata) -> Selector:
     Raises:
         MetadataError: the rule goes by comments, which are not read, or is no regular expression. sops ignores the
             latter and takes everything for plain (tried on 3.13.3), which nobody wants. `Selector.matches` raises it
-            for keys and patterns made to take hours, and for keys beyond ASCII under a pattern with classes of Unicode.
+            for keys and patterns made to take hours, and for new characters under a pattern with classes of Unicode.
     """
     if metadata.selects_by_comment:
         name = "unencrypted_comment_regex" if metadata.encrypted_comment_regex is None else "encrypted_comment_regex"
@@ -131,7 +137,20 @@ def compile_re2(pattern: str) -> Pattern | None:
     # Go allows ASCII in the names of groups only.
     if not all(name.isascii() for name in compiled.groupindex):
         return None
-    return Pattern(compiled, ascii_only=bool(classes))
+    return Pattern(compiled, has_classes=bool(classes))
+
+
+def is_settled(text: str) -> bool:
+    """Tell whether every character of ``text`` has been in Unicode for so long that all tables agree on it."""
+    return text.isascii() or (_NEW_IN_15_1.search(text) is None and _assigned()(text))
+
+
+@cache
+def _assigned() -> Pattern:
+    found = compile_re2(_ASSIGNED)
+    if found is None:
+        raise AssertionError("RE2 has no classes of Unicode")
+    return found
 
 
 def _suffix(suffix: str) -> Callable[[str], bool]:
@@ -168,9 +187,9 @@ class _Bounded:
         known = self._known.get(key)
         if known is not None:
             return known
-        if self._pattern.ascii_only and not key.isascii():
+        if self._pattern.has_classes and not is_settled(key):
             raise MetadataError(
-                f"{self._name} has a class of Unicode (\\p), and a key of the file is not ASCII",
+                f"{self._name} has a class of Unicode (\\p), and a key of the file has a character of no settled class",
                 mark=self._mark,
                 advice="what belongs to such a class depends on the version of Unicode: select by names or ranges",
             )
