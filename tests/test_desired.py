@@ -252,7 +252,7 @@ def test_a_file_cut_short_anywhere_is_refused(repo: SecretsRepo) -> None:
         assert desired.problems or not lines[count:], count
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(data=st.data())
 def test_a_file_with_any_byte_changed_is_refused_or_says_the_same(repo: SecretsRepo, data: st.DataObject) -> None:
     """No key, no difference: one changed byte never changes a value, a grant or a rule."""
