@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Twice as many as there are processors, as many tests wait for a program or a server.
+JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 SEED ?=
 SOPS_VERSION := 3.13.3
 
@@ -37,10 +39,10 @@ reconcile: $(VENV) ## Make the workspace hold what git says; without ARGS the em
 apply: reconcile ## The same as reconcile
 
 test: $(VENV) $(SOPS) ## Run the tests on all cores
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 coverage: $(VENV) $(SOPS) ## The same with branch coverage, which must not fall below what pyproject.toml says
-	$(BIN)/pytest -n auto --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --cov --cov-report=term $(ARGS)
 
 fuzz: $(VENV) $(SOPS) ## Compare 10,000 random documents and mutants of each with the real sops; SEED=… repeats a run
 	@seed='$(SEED)'; seed=$${seed:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "seed $$seed"; \
