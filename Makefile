@@ -13,7 +13,8 @@ SOPS_VERSION := 3.13.3
 BIN := .venv/bin
 VENV := .venv/.made
 SOPS := .tools/sops-$(SOPS_VERSION).made
-LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate pyproject.toml
+# Extras stay, as pip before 24 takes `coverage` for no pin of `coverage[toml]` once there is a newer one.
+LOCK := uv pip compile --quiet --no-strip-extras --universal --generate-hashes --python-version 3.11 --no-header --no-annotate pyproject.toml
 
 # These would send what pip installs somewhere else, or make Python load something else.
 unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
