@@ -21,7 +21,6 @@ from reconciler.policy.scope_values import EMPTY_TEXT, Feed, Form, KeyEntry
 from reconciler.policy.selection import ScopePolicy, SelectedTarget
 from reconciler.policy.sources import Sources
 from reconciler.policy.targets import EmbeddedSettings, Target, WorkspaceSettings
-from reconciler.pysops.binary.key_sources import with_age_file_only
 from reconciler.pysops.decryptor import Decryptor, LockedFile, Unlocker
 
 
@@ -91,6 +90,8 @@ def unlocker_for(
     """
     match target.workspace:
         case EmbeddedSettings(age_key_file=path):
+            from reconciler.pysops.binary.key_sources import with_age_file_only
+
             identities = pysops.Identities.from_text(sources.files[path].decode(errors="replace"), path)
             # By its name, as it is a file that everybody has: so no private key stands in an environment.
             alone = with_age_file_only(environ, str((root / path).absolute()))

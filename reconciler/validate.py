@@ -55,11 +55,12 @@ def validate(root: Path, environ: Mapping[str, str], paths: tuple[Path, ...] = (
     read = [TARGETS_FILE, *(file.path for file in tree.files), *(file.path for file in tree.unreadable)]
     if sources.rules is not None:
         read.append(sources.rules.path)
+    hidden = git.hidden_changes(root, sorted(read))
 
     def is_meant(file: str) -> bool:
         return limits is None or any(file == limit or file.startswith(f"{limit}/") for limit in limits)
 
-    found = {problem for problem in (*tree.problems(), *tree.lint()) if is_meant(problem.path)}
+    found = {problem for problem in (*tree.problems(), *tree.lint(), *hidden) if is_meant(problem.path)}
     return Validation(
         problems=tuple(sorted(found, key=_place)),
         files=sum(map(is_meant, read)),

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from reconciler.errors import escaped
+from reconciler.git._attributes import hidden_changes
 from reconciler.git._commit import read_commit
 from reconciler.git._places import from_root, nearest_rules
 from reconciler.git._program import ask, prefix, repository
@@ -16,7 +17,16 @@ from reconciler.git._work_tree import read_work_tree, tracked
 from reconciler.policy.sources import FOLDER
 
 
-__all__ = ["head_commit", "is_repository", "is_tracked", "prefix", "read_commit", "read_work_tree", "uncommitted"]
+__all__ = [
+    "head_commit",
+    "hidden_changes",
+    "is_repository",
+    "is_tracked",
+    "prefix",
+    "read_commit",
+    "read_work_tree",
+    "uncommitted",
+]
 
 
 def head_commit(root: Path) -> str | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reconciler.errors import Problem, Refused
-from reconciler.git._attributes import hidden_changes
 from reconciler.git._places import Level, nearest_rules
 from reconciler.git._program import ask, prefix
 from reconciler.policy import sources
@@ -36,13 +35,12 @@ def read_work_tree(root: Path) -> Sources:
     if isinstance(rules, Problem):
         problems.append(rules)
         rules = None
-    meant = (*(() if rules is None else (rules.path,)), *filter(sources.is_yaml, files))
     return Sources(
         files=files,
         problems=tuple(problems),
         tracked=tracked(root, FOLDER),
         rules=rules,
-        remarks=(*remarks, *hidden_changes(root, meant)),
+        remarks=remarks,
     )
 
 

@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Self, assert_never
+from typing import TYPE_CHECKING, Final, Self, assert_never
 
-from reconciler.pysops.binary.wrapper import SopsBinary
 from reconciler.pysops.child import Children
 from reconciler.pysops.crypt import decrypt
 from reconciler.pysops.document import Document
@@ -24,6 +23,9 @@ from reconciler.pysops.leaving import frameless
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import Recipient
 
+
+if TYPE_CHECKING:
+    from reconciler.pysops.binary import SopsBinary
 
 MAX_AT_ONCE: Final = 3
 """Programs that run side by side: each is a process, and asks the same key services."""
@@ -182,7 +184,10 @@ class Unlocker:
             failure = _joined(why, failure)
         return _for_others(failure)
 
-    def _sops(self) -> SopsBinary:
+    def _sops(self) -> "SopsBinary":
+        # Imported only here: nearly all files are opened in-process, and it takes a tenth of the start-up of a plan.
+        from reconciler.pysops.binary import SopsBinary
+
         with self._lock:
             if self._binary is None:
                 try:

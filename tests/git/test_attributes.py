@@ -1,10 +1,17 @@
 """Attributes of git that hide changes from a review."""
 
+from pathlib import Path
+
 import pytest
 
-from reconciler import git
-from reconciler.errors import Severity
+from reconciler.errors import Problem, Severity
+from reconciler.validate import validate
 from tests.support.secrets_repo import SecretsRepo
+
+
+def remarks_on(root: Path) -> tuple[Problem, ...]:
+    """Return what `validate` has to say about attributes."""
+    return tuple(problem for problem in validate(root, {}).problems if problem.rule == "hidden-from-review")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +35,7 @@ def test_attributes_that_hide_changes_are_remarks(
     """One for each way, at the first file; git decides what applies, and no run is kept from its work."""
     repo.commit()
     repo.write(place, f"{attributes}\n")
-    remarks = git.read_work_tree(repo.root).remarks
+    remarks = remarks_on(repo.root)
     assert {remark.severity for remark in remarks} <= {Severity.WARNING}
     assert {remark.path for remark in remarks} == set(hidden.values())
     assert len(remarks) == len(hidden)
@@ -38,7 +45,7 @@ def test_attributes_that_hide_changes_are_remarks(
 def test_attributes_above_the_directory_of_the_run_count(repo: SecretsRepo) -> None:
     """As the rules do that may stand there."""
     repo.write("team/secrets/targets.yaml", "targets: {}\n").write(".gitattributes", "*.yaml -diff\n").commit()
-    (remark,) = git.read_work_tree(repo.root / "team").remarks
+    (remark,) = remarks_on(repo.root / "team")
     assert (remark.path, remark.rule) == ("../.sops.yaml", "hidden-from-review")
     assert "so for 1 more" in remark.what
 
@@ -50,10 +57,10 @@ def test_what_a_user_has_set_for_all_repositories_does_not_count(
     repo.commit()
     repo.write("home/.config/git/attributes", "* -diff\n")
     monkeypatch.setenv("HOME", str(repo.root / "home"))
-    assert git.read_work_tree(repo.root).remarks == ()
+    assert remarks_on(repo.root) == ()
 
 
 def test_outside_git_nothing_is_hidden(repo: SecretsRepo) -> None:
     """The file is just a file there."""
     repo.write(".gitattributes", "* -diff\n")
-    assert git.read_work_tree(repo.root).remarks == ()
+    assert remarks_on(repo.root) == ()

@@ -208,6 +208,10 @@ def rsa(request: pytest.FixtureRequest) -> AgeKey:
     return AgeKey.ssh_rsa(request.param)
 
 
+FIRST_TO_CHECK_D: Final = (3, 13, 0)
+"""The Go of sops 3.11 does not look whether the private exponent belongs to the rest; that of 3.13 does."""
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_of_an_rsa_key_that_does_not_fit_the_others_spoils_it(
     judge: AgeJudge, sops: SopsTool, rsa: AgeKey, name: str
@@ -221,7 +225,12 @@ def test_a_number_of_an_rsa_key_that_does_not_fit_the_others_spoils_it(
     spoilt = base64.encodebytes(blob.replace(before, after)).decode()
     file = sops.encrypt(b"a: 1\n", [rsa.recipient])
     expected = "OPENSSH" in begin and name in {"dmp1", "dmq1", "iqmp"}
-    assert opens(judge, file, f"{begin}\n{spoilt}{end}\n") is expected
+    text = f"{begin}\n{spoilt}{end}\n"
+    if name == "d" and sops.version < FIRST_TO_CHECK_D:
+        environ = {"SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(judge.write("key", text))}
+        assert not judge.we_open(file, environ)
+    else:
+        assert opens(judge, file, text) is expected
 
 
 def made(p: int, q: int, e: int = 65537) -> RSAPrivateNumbers:

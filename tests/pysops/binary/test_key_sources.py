@@ -192,7 +192,7 @@ def test_what_the_user_has_set_later_does_not_reach_the_program(locksmith: Locks
             lambda text: text.replace("sops:\n", "sops:\n    openbao:\n        - address: x\n"), id="new-kind"
         ),
         pytest.param(
-            lambda text: text.replace("- enc:", "- Stanza: x\n          enc:"),
+            lambda text: text.replace("    age:\n        - ", "    age:\n        - Stanza: x\n          "),
             id="field-of-a-key",
         ),
         pytest.param(
