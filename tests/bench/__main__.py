@@ -48,7 +48,7 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
     _say("decryption")
     pysops_s = bench.start_up(("-c", "from reconciler import pysops"), 9)
     decrypted_s, sops_loop_s = bench.decryption(3)
-    one_file_s, sops_one_file_s = bench.one_file(9)
+    one_file_s, one_file_loaded_s, sops_one_file_s = bench.one_file(9)
     _say("validation")
     validated_s = bench.validation(7)
     runs: list[Measured] = []
@@ -69,6 +69,7 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
         sops_loop_s=sops_loop_s,
         pysops_s=pysops_s,
         one_file_s=one_file_s,
+        one_file_loaded_s=one_file_loaded_s,
         sops_one_file_s=sops_one_file_s,
         validated_s=validated_s,
     )

@@ -55,6 +55,9 @@ class Figures:
     """A Python that imports the reader and ends: what one file costs before anything is read."""
 
     one_file_s: float
+    one_file_loaded_s: float
+    """Without the start of Python, as of any file but the first of a run."""
+
     sops_one_file_s: float
     validated_s: float
 
@@ -83,6 +86,12 @@ class Figures:
                 found=self.sops_loop_s / self.decrypted_s,
                 unit="x faster than the binary",
                 at_least=True,
+            ),
+            Goal(
+                what=f"one file of {VALUES:,} values, in a running process",
+                wanted=1,
+                found=self.one_file_loaded_s / self.sops_one_file_s,
+                unit="x the binary",
             ),
             Goal(
                 what=f"one file of {VALUES:,} values, whole process",
@@ -118,7 +127,8 @@ def as_text(figures: Figures) -> str:
             f"{f'{FILES} files decrypted in one process':40} {figures.decrypted_s:7.3f} s",
             f"{f'{FILES} files, sops called on each':40} {figures.sops_loop_s:7.3f} s",
             f"{'python -c import pysops':40} {figures.pysops_s:7.3f} s",
-            f"{f'one file of {VALUES:,} values, in-process':40} {figures.one_file_s:7.3f} s",
+            f"{f'one file of {VALUES:,} values, whole process':40} {figures.one_file_s:7.3f} s",
+            f"{f'one file of {VALUES:,} values, loaded':40} {figures.one_file_loaded_s:7.3f} s",
             f"{f'one file of {VALUES:,} values, sops':40} {figures.sops_one_file_s:7.3f} s",
             f"{f'reconciler validate, {CHECKED_FILES} files':40} {figures.validated_s:7.3f} s",
             "",
