@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.databricks_workspace import masked
@@ -60,6 +60,7 @@ def test_hides_parts_too(secret: bytes, cut: tuple[int, int]) -> None:
     assert len(part) < 6 or shown == "<***>"
 
 
+@settings(max_examples=30)
 @given(text=st.text(max_size=100))
 def test_leaves_other_text_alone_but_for_control_characters(text: str) -> None:
     """One line that a terminal shows as it is, whatever came."""
