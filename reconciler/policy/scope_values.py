@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from reconciler.model import LEDGER_SCOPE, MAX_VALUE_BYTES, KeyName, ScopeName, fold, is_key_name, is_scope_name
 from reconciler.policy import names
 from reconciler.policy.findings import KINDS, Findings, article_of, mapping_of, note_twins, quoted
-from reconciler.pysops import Entry, Envelope, Mapping, Mark, Node, Scalar, ScalarKind, Sequence, parse_envelope
+from reconciler.pysops import Entry, Envelope, Mapping, Mark, Node, Scalar, ScalarKind, Sequence
 
 
 class Form(enum.Enum):
@@ -177,7 +177,7 @@ class SecretsReader:
 
     def _checked(self, node: Scalar, form: Form) -> Form | None:
         """Return ``form`` when ``node`` is an encrypted text of fitting size."""
-        envelope = parse_envelope(node.text)
+        envelope = node.envelope
         if envelope is None:
             return form if self._is_fit_plain(node) else None
         if envelope.kind != "str":

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
-from reconciler.pysops.envelope import Envelope, parse_envelope
+from reconciler.pysops.envelope import Envelope
 from reconciler.pysops.errors import (
     DecryptionError,
     MacMismatch,
@@ -158,7 +158,7 @@ class _Unlocking:
         return value
 
     def _decrypted(self, node: Scalar, above: KeyPath) -> object:
-        envelope = parse_envelope(node.text) if node.kind is ScalarKind.STR else None
+        envelope = node.envelope
         if envelope is None:
             raise not_encrypted(node.mark)
         bound_to = ":".join((*above, "")).encode()

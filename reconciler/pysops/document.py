@@ -35,7 +35,7 @@ from yaml.events import (
 
 from reconciler.pysops.characters import checked_text
 from reconciler.pysops.comments import CommentSearch, search_of
-from reconciler.pysops.envelope import ENVELOPE_START, parse_envelope
+from reconciler.pysops.envelope import ENVELOPE_START, Envelope, parse_envelope
 from reconciler.pysops.errors import DocumentError, Mark
 from reconciler.pysops.leaving import frameless
 from reconciler.pysops.scalars import RefusedScalar, ScalarKind, kind_of
@@ -70,6 +70,8 @@ class Scalar:
     """Quoted and block scalars are always STR."""
 
     mark: Mark
+    envelope: Envelope | None = field(default=None, repr=False)
+    """What is encrypted, if the text is a whole ``ENC[…]``; looked at once, as every reader of a value needs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,11 +358,12 @@ class _Builder:
                 kind = kind_of(text)
             except RefusedScalar as refused:
                 raise DocumentError(refused.what, mark=mark, advice="put it in quotes") from None
-        if text.startswith(ENVELOPE_START) and parse_envelope(text) is None:
+        envelope = parse_envelope(text) if text.startswith(ENVELOPE_START) else None
+        if envelope is None and text.startswith(ENVELOPE_START):
             raise DocumentError(
                 "an encrypted value that is not whole", mark=mark, expected="ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]"
             )
-        return Scalar(text=text, kind=kind, mark=mark)
+        return Scalar(text=text, kind=kind, mark=mark, envelope=envelope)
 
     def _check_as_sops_reads(self, event: ScalarEvent, text: str, mark: Mark) -> None:
         # In these two things libyaml takes more than yaml.v3, where sops fails.

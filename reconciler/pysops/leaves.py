@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
-from reconciler.pysops.envelope import Envelope, parse_envelope
+from reconciler.pysops.envelope import Envelope
 from reconciler.pysops.errors import DocumentError, Mark, TamperedValue
 from reconciler.pysops.scalars import ScalarKind
 from reconciler.pysops.selectors import Selector
@@ -106,7 +106,7 @@ def _envelope_of(node: Scalar, here: _Waiting, selector: Selector | None) -> Env
         return None
     if node.kind is ScalarKind.NULL or (node.kind is ScalarKind.STR and not node.text):
         return None
-    envelope = parse_envelope(node.text) if node.kind is ScalarKind.STR else None
+    envelope = node.envelope
     if envelope is None:
         if selector is None:
             return None

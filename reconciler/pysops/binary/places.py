@@ -9,7 +9,6 @@ from typing import Final, assert_never
 
 from reconciler.pysops.binary.arguments import TextTree, TreePath
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
-from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import ArgumentError, BinaryError
 from reconciler.pysops.selectors import Selector
 
@@ -78,7 +77,7 @@ def check_encrypted_there(document: Document, path: TreePath) -> None:
             case Sequence():
                 waiting.extend(node.items)
             case Scalar():
-                if node.text and parse_envelope(node.text) is None:  # sops leaves empty text as it is
+                if node.text and node.envelope is None:  # sops leaves empty text as it is
                     raise _in_plain()
             case None:
                 pass
