@@ -19,7 +19,7 @@ from reconciler.pysops.crypt import decrypt
 from reconciler.pysops.document import Document
 from reconciler.pysops.errors import BinaryError, DecryptionError, NoIdentity, SopsError
 from reconciler.pysops.identities import Identities
-from reconciler.pysops.leaving import frameless
+from reconciler.pysops.leaving import bare, frameless
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import Recipient
 
@@ -167,7 +167,7 @@ class Unlocker:
                 return _ForSops(why=error)
         except SopsError as error:
             failure = error
-        return _for_others(failure)
+        return bare(failure)
 
     def _by_sops(self, file: LockedFile, why: NoIdentity | None) -> dict[str, object] | SopsError:
         """Let the program open a file, if it may be asked.
@@ -182,7 +182,7 @@ class Unlocker:
             failure = error
         if why is not None and (isinstance(failure, NoIdentity | BinaryError) or type(failure) is DecryptionError):
             failure = _joined(why, failure)
-        return _for_others(failure)
+        return bare(failure)
 
     def _sops(self) -> "SopsBinary":
         # Imported only here: nearly all files are opened in-process, and it takes a tenth of the start-up of a plan.
@@ -204,12 +204,6 @@ class Unlocker:
 
 def _settled(opened: Iterable[dict[str, object] | SopsError | _ForSops]) -> Iterable[dict[str, object] | SopsError]:
     return (one for one in opened if not isinstance(one, _ForSops))
-
-
-def _for_others(error: SopsError) -> SopsError:
-    """Return an error that is handed on, without the frames in which it was raised."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
 
 
 def _joined(why: NoIdentity, failure: SopsError) -> SopsError:

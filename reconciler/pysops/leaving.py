@@ -20,6 +20,15 @@ Leaving = SopsError | KeyboardInterrupt | SystemExit | GeneratorExit
 """What leaves as it is, but for its frames: errors of ours, and what is no error."""
 
 
+_E = TypeVar("_E", bound=BaseException)
+
+
+def bare(error: _E) -> _E:
+    """Return an error without its frames, and without what it was raised from."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 def fit_to_leave(error: BaseException) -> Leaving:
     """Return what may leave in the place of an error.
 
@@ -29,8 +38,7 @@ def fit_to_leave(error: BaseException) -> Leaving:
         as a panic of Rust code is.
     """
     if isinstance(error, Leaving):
-        error.__cause__ = error.__context__ = None
-        return error.with_traceback(None)
+        return bare(error)
     if isinstance(error, MemoryError):
         return DecryptionError("there is not enough memory for the file")
     place, line = "?", 0

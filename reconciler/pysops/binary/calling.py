@@ -6,7 +6,7 @@ what its key sources need, never ``--keyservice``, and asks none that the caller
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -90,13 +90,14 @@ class SopsProgram:
         """
         path = locate(environ)
         children = Children() if children is None else children
-        child = _run_to_its_end(
-            children,
-            (str(path), "--disable-version-check", "--version"),
-            stdin=b"",
-            environ=child_environment(environ, ()),
-            timeout_s=min(timeout_s, _VERSION_TIMEOUT_S),
-            max_stdout=_SMALL_OUTPUT,
+        child = _to_its_end(
+            lambda: children.run(
+                (str(path), "--disable-version-check", "--version"),
+                stdin=b"",
+                environ=child_environment(environ, ()),
+                timeout_s=min(timeout_s, _VERSION_TIMEOUT_S),
+                max_stdout=_SMALL_OUTPUT,
+            )
         )
         version = version_of(child.stdout if child.exit_code == 0 else b"")
         in_terminal = asks and has_terminal()
@@ -159,14 +160,15 @@ def output_of(
     Raises:
         SopsError: it does not end, or not with 0: see `failure_of`.
     """
-    done = _run_to_its_end(
-        program.children,
-        (str(program.path), "--config", config, *arguments),
-        stdin=stdin,
-        environ=environ,
-        timeout_s=program.timeout_s,
-        max_stdout=16 * size + _SMALL_OUTPUT,  # six bytes for each character as JSON, some for every bracket
-        in_terminal=program.in_terminal,
+    done = _to_its_end(
+        lambda: program.children.run(
+            (str(program.path), "--config", config, *arguments),
+            stdin=stdin,
+            environ=environ,
+            timeout_s=program.timeout_s,
+            max_stdout=16 * size + _SMALL_OUTPUT,  # six bytes for each character as JSON, some for every bracket
+            in_terminal=program.in_terminal,
+        )
     )
     if done.exit_code != 0:
         raise failure_of(done, metadata)
@@ -178,30 +180,14 @@ def absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100
 
 
-def _run_to_its_end(
-    children: Children,
-    command: Sequence[str],
-    *,
-    stdin: bytes,
-    environ: Mapping[str, str],
-    timeout_s: float,
-    max_stdout: int,
-    in_terminal: bool = False,
-) -> Finished:
-    """Run the program, and say in our own words why if it does not come to its end; see `Children.run`.
+def _to_its_end(run: Callable[[], Finished]) -> Finished:
+    """Run the program, and say in our own words why if it does not come to its end.
 
     Raises:
         BinaryError: it does not.
     """
     try:
-        return children.run(
-            command,
-            stdin=stdin,
-            environ=environ,
-            timeout_s=timeout_s,
-            max_stdout=max_stdout,
-            in_terminal=in_terminal,
-        )
+        return run()
     except ChildFailed as failed:
         reason = failed.reason
     # Raised outside the handler: the frames of the other one hold what was given to the program.
