@@ -7,10 +7,11 @@ Read are the work tree and, for targets that are not embedded, the commit.
 from functools import cached_property
 
 from reconciler import git, policy
+from reconciler.connections import local_problem
 from reconciler.errors import InvalidInput, UsageError
 from reconciler.policy import Policy, Sources, Target
 from reconciler.pysops.config.fields import did_you_mean
-from reconciler.session import Chosen, Settings, local_problem
+from reconciler.settings import Chosen, Settings
 
 
 def choose(settings: Settings) -> tuple[Chosen, ...]:

@@ -23,7 +23,7 @@ from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_PENDING
 if TYPE_CHECKING:
     from reconciler.pysops.decryptor import Decryptor
     from reconciler.report import RunReport
-    from reconciler.session import Settings
+    from reconciler.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +88,7 @@ class _Context:
 
     def settings(self, selectors: tuple[str, ...] = (), **options: Any) -> "Settings":  # noqa: ANN401  # passed on
         """Return the settings of a run in these surroundings."""
-        from reconciler.session import Settings
+        from reconciler.settings import Settings
 
         environ = dict(os.environ)
         # Whatever program may be started later, by the SDK for one, has no use for the key of the files.

@@ -126,6 +126,26 @@ class Acl:
     permission: Permission
 
 
+class Ancestry(enum.Enum):
+    """How a commit stands to the one that was applied last."""
+
+    SAME = "same"
+    DESCENDANT = "descendant"
+    """It came later, and builds on it."""
+
+    OLDER = "older"
+    """The one that was applied last builds on it."""
+
+    DIVERGED = "diverged"
+    """Neither builds on the other."""
+
+    UNKNOWN_SHALLOW = "unknown-shallow"
+    """The clone is shallow, and does not reach back far enough to tell."""
+
+    UNKNOWN_GONE = "unknown-gone"
+    """The repository does not have the commit that was applied last: its branch is gone, or was not fetched."""
+
+
 class Prune(enum.Enum):
     """What happens to keys and grants that a scope holds and git does not name."""
 

@@ -110,6 +110,8 @@ class PutSecret:
     scope: ScopeName
     key: KeyName
     reason: PutReason
+    creates: bool = False
+    """The scope has no such key now, so that it takes up room of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,15 @@ Used by `reconcile` for runs, and by its ``list`` and ``get`` for the connection
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self, assert_never
+from typing import Final, Self, assert_never
 
 from reconciler import guard
 from reconciler.apply import Patience, apply, verified
-from reconciler.databricks_workspace import Connection, connect, masked, preload, profile_problem
+from reconciler.connections import connected, shown_host
+from reconciler.databricks_workspace import masked, preload
 from reconciler.desired import Desired, unlock, unlocker_for
 from reconciler.diff import Keep, diff, merge
 from reconciler.errors import (
@@ -23,186 +22,22 @@ from reconciler.errors import (
     EXIT_REFUSED,
     EXIT_WORKSPACE,
     InputError,
-    Problem,
     ReconcilerError,
-    Refused,
-    UsageError,
     WorkspaceError,
 )
 from reconciler.model import FoldedName, Principal, fold
 from reconciler.plan import ChangeResult, DeleteSecret, Outcome, Plan, PutSecret
-from reconciler.policy import EmbeddedSettings, SelectedTarget, Sources, Target, WorkspaceSettings
-from reconciler.pysops.decryptor import Decryptor, Unlocker
+from reconciler.policy import Target
+from reconciler.pysops.decryptor import Unlocker
 from reconciler.report.record import Status, TargetReport
+from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import Known, MissingScope, ScopeState, ScopeSurvey, UnknownScope, look_into, take
 from reconciler.workers import Workers
 from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, Workspace
 
 
-STATE_FOLDER: Final = ".reconciler"
-"""Where embedded workspaces keep their state, below the directory of the run; ignored by git."""
-
-DEFAULT_TARGET: Final = "demo"
-
 _MOST_DETAILS: Final = 10
 """Answers of a workspace that ``-v`` shows per target."""
-
-
-class Observer(Protocol):
-    """Whom a run tells how it goes. Never told a value."""
-
-    def say(self, text: str) -> None:
-        """Tell people something that is not part of the report."""
-        ...
-
-    @property
-    def detail(self) -> Callable[[str], None] | None:
-        """What tells people who asked for it (``-v``) what the workspace said, values masked; None if nobody did."""
-        ...
-
-    def progress(self, what: str, total: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """Show that ``total`` steps of work begin; call what it yields after each, from any thread."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a run is asked to do, and in which surroundings."""
-
-    root: Path
-    """Directory that has ``secrets/``."""
-
-    selectors: tuple[str, ...] = ()
-    """``TARGET`` or ``TARGET/SCOPE``; none means the default target, unless ``everything``."""
-
-    everything: bool = False
-    """All targets that have files."""
-
-    environ: Mapping[str, str]
-    home: Path
-    concurrency: int = 16
-    timeout_s: float = 60.0
-    """How long one request is retried, and an ACL waited for."""
-
-    allow_dirty: bool = False
-    """Use the files of the work tree for every target, not those of the commit."""
-
-    decryptor: Decryptor = Decryptor.AUTO
-    """Which way files are opened."""
-
-    def wanted(self) -> tuple[str, ...]:
-        """Return the selectors, with the default filled in.
-
-        Raises:
-            UsageError: Nothing is named in a pipeline, where a default would hide a mistake.
-        """
-        if self.selectors or self.everything:
-            return self.selectors
-        if named := self.environ.get("RECONCILER_TARGET"):
-            return (named,)
-        if self.environ.get("CI"):
-            raise UsageError("no target is named", advice="name one, set RECONCILER_TARGET, or give --all")
-        return (DEFAULT_TARGET,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """A target that the run is about, with the files that were read for it."""
-
-    selected: SelectedTarget
-    sources: Sources
-    dirty: tuple[str, ...] = ()
-    """Files whose state in the work tree is not that of the commit which is applied."""
-
-    @property
-    def name(self) -> str:
-        """Name of the target."""
-        return self.selected.target.name
-
-
-def shown_host(target: Target) -> str:
-    """Return the host as reports name it; an embedded workspace has another port each time."""
-    match target.workspace:
-        case EmbeddedSettings():
-            return f"embedded://{target.name}"
-        case WorkspaceSettings(host=host):
-            return host
-        case _:
-            assert_never(target.workspace)
-
-
-def _connection(place: WorkspaceSettings) -> Connection:
-    return Connection(
-        host=place.host,
-        profile=place.profile,
-        workspace_id=place.workspace_id,
-        account_id=place.account_id,
-        client_id=place.client_id,
-        token_audience=place.token_audience,
-        azure_client_id=place.azure_client_id,
-        azure_tenant_id=place.azure_tenant_id,
-        azure_workspace_resource_id=place.azure_workspace_resource_id,
-        auth_type=place.auth_type,
-    )
-
-
-def local_problem(target: Target, settings: Settings) -> Problem | None:
-    """Return what is wrong on this machine with the way to ``target``: a profile for another host, or none."""
-    if isinstance(target.workspace, EmbeddedSettings):
-        return None
-    return profile_problem(_connection(target.workspace), settings.environ)
-
-
-def state_file(settings: Settings, target: Target) -> Path:
-    """Return where the embedded workspace of ``target`` keeps what it holds, in a folder for the owner alone.
-
-    Raises:
-        Refused: The folder is a link, as a branch may have committed one that leads anywhere; or it cannot be made.
-    """
-    folder = settings.root / STATE_FOLDER
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink():
-            raise Refused(f"{folder} is a link, and values would be written where it leads", advice="remove the link")
-        folder.chmod(0o700)
-    except OSError:
-        raise Refused(f"{folder} cannot be made a folder of ours", advice="check its permissions") from None
-    return folder / f"{target.name}.sqlite3"
-
-
-@contextlib.contextmanager
-def connected(target: Target, settings: Settings, on_detail: Callable[[str], None] | None) -> Iterator[Workspace]:
-    """Connect to the workspace of ``target``, running it first when it is embedded.
-
-    Args:
-        target: Where to.
-        settings: The surroundings.
-        on_detail: Gets what the workspace says to failed requests, as far as the request at hand is masked in it.
-
-    Raises:
-        WorkspaceError: It cannot be reached, or does not accept the credential.
-        InvalidInput: The profile that targets.yaml names is for another host.
-    """
-    with contextlib.ExitStack() as stack:
-        match target.workspace:
-            case EmbeddedSettings():
-                # Loaded only here: a server costs 0.1 s of start-up that real targets need not pay.
-                from reconciler.emulator import Emulator
-
-                emulator = stack.enter_context(Emulator(state_file(settings, target)))
-                connection = Connection(host=emulator.url, token=emulator.admin_token)
-            case WorkspaceSettings() as place:
-                connection = _connection(place)
-            case _:
-                assert_never(target.workspace)
-        workspace = connect(
-            connection,
-            timeout_s=settings.timeout_s,
-            concurrency=settings.concurrency,
-            on_detail=on_detail,
-        )
-        stack.callback(workspace.close)
-        yield workspace
 
 
 class Session:

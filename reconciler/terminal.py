@@ -19,7 +19,7 @@ from reconciler.errors import InputError, ReconcilerError, Refused, UsageError
 
 if TYPE_CHECKING:
     from reconciler.report import RunReport
-    from reconciler.session import Settings
+    from reconciler.settings import Settings
 
 
 _MOST_PROBLEMS: Final = 1_000
@@ -179,8 +179,8 @@ def check_output_file(path: Path | None, root: Path) -> None:
     """
     if path is None:
         return
+    from reconciler.connections import STATE_FOLDER
     from reconciler.policy.sources import FOLDER, RULES_FILE
-    from reconciler.session import STATE_FOLDER
 
     for name in (FOLDER, RULES_FILE, STATE_FOLDER):
         if _leads_into(path, root / name):
