@@ -325,7 +325,7 @@ def _expected(change: AclChange) -> Permission | None:
     return change.permission if isinstance(change, PutAcl) else None
 
 
-def _unless_absent(call: Callable[[], None]) -> None:
+def _unless_absent(call: Callable[[], object]) -> None:
     # Absent is what was wanted: somebody else, or our own request whose answer was lost, has done it.
     with contextlib.suppress(NotFound):
         call()

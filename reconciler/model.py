@@ -23,6 +23,9 @@ KeyName = NewType("KeyName", str)
 Principal = NewType("Principal", str)
 """Who an ACL is about: user name, group display name, or application id of a service principal."""
 
+RequestId = NewType("RequestId", str)
+"""What the platform calls a request in its own audit log; printable ASCII, at most 128 characters."""
+
 FoldedName = NewType("FoldedName", str)
 """A scope, key or principal name in the form in which the platform compares it: lower case."""
 

@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from reconciler.model import FoldedName, KeyName, Permission, Principal, ScopeName, fold
+from reconciler.model import FoldedName, KeyName, Permission, Principal, RequestId, ScopeName, fold
 
 
 class PutReason(enum.Enum):
@@ -275,6 +275,9 @@ class ChangeResult:
     outcome: Outcome
     error: str | None = None
     """Why it failed or was skipped: our own words, no value in them. None for every other outcome."""
+
+    request_id: RequestId | None = None
+    """What the platform calls the request in its audit log; None when it did not say, or when nothing was sent."""
 
     def __post_init__(self) -> None:
         needed = self.outcome in (Outcome.FAILED, Outcome.SKIPPED)

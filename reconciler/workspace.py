@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.model import Acl, KeyName, Permission, Principal, ScopeName, SecretValue
+from reconciler.model import Acl, KeyName, Permission, Principal, RequestId, ScopeName, SecretValue
 
 
 class Backend(enum.Enum):
@@ -64,7 +64,8 @@ class Workspace(Protocol):
     """One workspace under one identity. Safe to call from several threads.
 
     Every call may raise `Unreachable`, `Unauthenticated`, `Throttled` and `UnexpectedAnswer`. What else it may raise
-    stands with it, by the API reference (https://docs.databricks.com/api/workspace/secrets).
+    stands with it, by the API reference (https://docs.databricks.com/api/workspace/secrets). What writes returns the
+    platform's id of the request, as far as it gives one.
     """
 
     @property
@@ -88,7 +89,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def create_scope(self, scope: ScopeName) -> None:
+    def create_scope(self, scope: ScopeName) -> RequestId | None:
         """Create an empty scope; the identity gets MANAGE on it.
 
         Raises:
@@ -99,7 +100,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def delete_scope(self, scope: ScopeName) -> None:
+    def delete_scope(self, scope: ScopeName) -> RequestId | None:
         """Delete a scope with all that is in it. Needs MANAGE.
 
         Raises:
@@ -129,7 +130,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> None:
+    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> RequestId | None:
         """Create or overwrite one secret in place. Needs WRITE.
 
         Raises:
@@ -140,7 +141,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
+    def delete_secret(self, scope: ScopeName, key: KeyName) -> RequestId | None:
         """Delete one secret. Needs WRITE.
 
         Raises:
@@ -159,7 +160,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
+    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> RequestId | None:
         """Create or overwrite one grant. Needs MANAGE. Eventually consistent: read it back (see `reconciler.apply`).
 
         Raises:
@@ -170,13 +171,20 @@ class Workspace(Protocol):
         """
         ...
 
-    def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
+    def delete_acl(self, scope: ScopeName, principal: Principal) -> RequestId | None:
         """Delete one grant. Needs MANAGE. Eventually consistent.
 
         Raises:
             NotFound: There is no such scope, principal or grant (and not by a retry of this very call).
             InvalidRequest: The principal is none that the platform takes.
             PermissionDenied: The identity has no MANAGE on the scope.
+        """
+        ...
+
+    def wind_down(self) -> None:
+        """Make no further attempt of a request that fails, of those under way and those to come.
+
+        For a run that was interrupted: what is in flight ends with its own answer, and is not tried for a minute.
         """
         ...
 

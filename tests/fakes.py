@@ -19,6 +19,7 @@ from reconciler.model import (
     KeyName,
     Permission,
     Principal,
+    RequestId,
     ScopeName,
     SecretValue,
     fold,
@@ -108,21 +109,21 @@ class FakeWorkspace(Workspace):
         self._begin(Call("list_scopes"))
         return tuple(scope.info for scope in self.scopes.values())
 
-    def create_scope(self, scope: ScopeName) -> None:
+    def create_scope(self, scope: ScopeName) -> RequestId | None:
         call = Call("create_scope", scope)
         self._begin(call)
         with self._lock:
             if fold(scope) in self.scopes:
                 raise AlreadyExists(f"scope {scope} exists")
             self.add(scope)
-        self._end(call)
+        return self._end(call)
 
-    def delete_scope(self, scope: ScopeName) -> None:
+    def delete_scope(self, scope: ScopeName) -> RequestId | None:
         call = Call("delete_scope", scope)
         self._begin(call)
         self._scope(scope)
         del self.scopes[fold(scope)]
-        self._end(call)
+        return self._end(call)
 
     def list_secrets(self, scope: ScopeName) -> tuple[SecretInfo, ...]:
         self._begin(Call("list_secrets", scope))
@@ -137,7 +138,7 @@ class FakeWorkspace(Workspace):
         except KeyError:
             raise NotFound(f"no secret {scope}/{key}") from None
 
-    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> None:
+    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> RequestId | None:
         call = Call("put_secret", scope, key)
         self._begin(call)
         with self._lock:
@@ -147,15 +148,15 @@ class FakeWorkspace(Workspace):
             if fold(key) not in there.secrets and len(there.secrets) >= MAX_KEYS_PER_SCOPE:
                 raise LimitExceeded(f"scope {scope} is full")
             self._put(there, key, value)
-        self._end(call)
+        return self._end(call)
 
-    def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
+    def delete_secret(self, scope: ScopeName, key: KeyName) -> RequestId | None:
         call = Call("delete_secret", scope, key)
         self._begin(call)
         with self._lock:
             if self._scope(scope).secrets.pop(fold(key), None) is None:
                 raise NotFound(f"no secret {scope}/{key}")
-        self._end(call)
+        return self._end(call)
 
     def list_acls(self, scope: ScopeName) -> tuple[Acl, ...]:
         self._begin(Call("list_acls", scope))
@@ -167,20 +168,23 @@ class FakeWorkspace(Workspace):
                 effect()
         return shown
 
-    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
+    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> RequestId | None:
         call = Call("put_acl", scope, f"{principal} {permission.name}")
         self._begin(call)
         self._scope(scope)
         self._later(lambda: self.grant(scope, principal, permission))
-        self._end(call)
+        return self._end(call)
 
-    def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
+    def delete_acl(self, scope: ScopeName, principal: Principal) -> RequestId | None:
         call = Call("delete_acl", scope, principal)
         self._begin(call)
         if fold(principal) not in self._scope(scope).acls:
             raise NotFound(f"no ACL for {principal}")
         self._later(lambda: self.scopes[fold(scope)].acls.pop(fold(principal), None))
-        self._end(call)
+        return self._end(call)
+
+    def wind_down(self) -> None:
+        """Nothing is tried twice anyway."""
 
     def request_count(self) -> RequestCount:
         return RequestCount(read=len(self.calls) - len(self.writes), write=len(self.writes))
@@ -194,9 +198,10 @@ class FakeWorkspace(Workspace):
             for fault in self.faults:
                 fault(call)
 
-    def _end(self, call: Call) -> None:
+    def _end(self, call: Call) -> RequestId:
         for fault in self.after:
             fault(call)
+        return RequestId(f"request-{len(self.calls)}")
 
     def _scope(self, scope: ScopeName) -> FakeScope:
         try:

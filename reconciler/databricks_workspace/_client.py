@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from reconciler.databricks_workspace._calls import Call, MalformedAnswer, Operation
 from reconciler.databricks_workspace._masking import masked
 from reconciler.errors import AlreadyExists, NotFound, Unreachable, WorkspaceError
-from reconciler.model import Acl, KeyName, Permission, Principal, ScopeName, SecretValue, fold
+from reconciler.model import Acl, KeyName, Permission, Principal, RequestId, ScopeName, SecretValue, fold
 from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, SecretInfo
 
 
@@ -94,17 +94,17 @@ class DatabricksWorkspace:
             lambda: tuple(map(_scope_of, self._secrets.list_scopes())),
         )
 
-    def create_scope(self, scope: ScopeName) -> None:
+    def create_scope(self, scope: ScopeName) -> RequestId | None:
         """Create an empty scope. One that exists after a lost answer is ours."""
-        self._ensure(
+        return self._ensure(
             Operation(what=f"creating scope {scope}", denied_advice="the identity may not create scopes"),
             lambda: self._secrets.create_scope(scope),
             done=AlreadyExists,
         )
 
-    def delete_scope(self, scope: ScopeName) -> None:
+    def delete_scope(self, scope: ScopeName) -> RequestId | None:
         """Delete a scope with all that is in it. One that is missing after a lost answer is deleted."""
-        self._ensure(
+        return self._ensure(
             _on(scope, f"deleting scope {scope}", Permission.MANAGE),
             lambda: self._secrets.delete_scope(scope),
             done=NotFound,
@@ -144,13 +144,13 @@ class DatabricksWorkspace:
         except (binascii.Error, ValueError):
             raise MalformedAnswer("the value in the answer is not base64") from None
 
-    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> None:
+    def put_secret(self, scope: ScopeName, key: KeyName, value: SecretValue) -> RequestId | None:
         """Create or overwrite one secret in place.
 
         Always as ``bytes_value``: it holds any bytes, while ``string_value`` would have to be UTF-8 text; what is read
         back by ``secrets/get`` and by DBUtils is the same.
         """
-        self._run(
+        return self._run(
             _on(
                 scope,
                 f"putting {scope}/{key}",
@@ -162,9 +162,9 @@ class DatabricksWorkspace:
             value=value,
         )
 
-    def delete_secret(self, scope: ScopeName, key: KeyName) -> None:
+    def delete_secret(self, scope: ScopeName, key: KeyName) -> RequestId | None:
         """Delete one secret. One that is missing after a lost answer is deleted."""
-        self._ensure(
+        return self._ensure(
             _on(
                 scope,
                 f"deleting {scope}/{key}",
@@ -183,9 +183,9 @@ class DatabricksWorkspace:
             lambda: tuple(map(_acl_of, self._secrets.list_acls(scope))),
         )
 
-    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> None:
+    def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> RequestId | None:
         """Create or overwrite one grant."""
-        self._run(
+        return self._run(
             _on(
                 scope,
                 f"granting {permission.name} on scope {scope} to {principal}",
@@ -196,9 +196,9 @@ class DatabricksWorkspace:
             lambda: self._secrets.put_acl(scope, principal, _permission_of(permission)),
         )
 
-    def delete_acl(self, scope: ScopeName, principal: Principal) -> None:
+    def delete_acl(self, scope: ScopeName, principal: Principal) -> RequestId | None:
         """Delete one grant. One that is missing after a lost answer is deleted."""
-        self._ensure(
+        return self._ensure(
             _on(
                 scope,
                 f"taking the grant on scope {scope} from {principal}",
@@ -208,6 +208,9 @@ class DatabricksWorkspace:
             lambda: self._secrets.delete_acl(scope, principal),
             done=NotFound,
         )
+
+    def wind_down(self) -> None:
+        """Make no further attempt of a request that fails."""
 
     def request_count(self) -> RequestCount:
         """Return how many attempts were sent, the SDK's first question to the host included."""
@@ -220,13 +223,14 @@ class DatabricksWorkspace:
 
     def _ensure(
         self, operation: Operation, request: Callable[[], object], *, done: type[AlreadyExists | NotFound]
-    ) -> None:
+    ) -> RequestId | None:
         """Make one call; ``done`` is no failure if an earlier attempt, whose answer was lost, did the work already."""
         try:
             self._run(operation, request)
         except done:
             if not self._call.lost:
                 raise
+        return None
 
     def _run(self, operation: Operation, request: Callable[[], T], *, value: SecretValue | None = None) -> T:
         """Make one call and translate what goes wrong.
