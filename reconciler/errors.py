@@ -188,6 +188,10 @@ class Refused(ReconcilerError):
 class WorkspaceError(ReconcilerError):
     """The platform failed a request. The message names the operation, never what was in it."""
 
+    request_id: str | None = None
+    """What the platform calls the request in its own audit log (`reconciler.model.RequestId`); None if it did not say.
+    Set by whoever raises it."""
+
 
 class Unreachable(WorkspaceError):
     """No answer within the time allowed: name resolution, connection, TLS, timeout."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self, assert_never
 
 from reconciler import guard
-from reconciler.apply import Patience, apply, verified
+from reconciler.apply import Manner, Patience, apply, verified
 from reconciler.connections import connected, shown_host
 from reconciler.databricks_workspace import masked, preload
 from reconciler.desired import Desired, unlock, unlocker_for
@@ -184,7 +184,7 @@ class Session:
                 self._desired.scopes,
                 self._workspace,
                 self._crew(),
-                patience=Patience(limit_s=self._settings.timeout_s),
+                Manner(identity=self._identity or Principal(""), patience=Patience(limit_s=self._settings.timeout_s)),
                 on_done=step,
             )
         self._results = self._verify(results, self._workspace)

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import pytest
 
-from reconciler.apply import Patience, apply, verified
+from reconciler.apply import Manner, Patience, apply, verified
 from reconciler.desired import DesiredScope
 from reconciler.errors import (
     AlreadyExists,
@@ -188,7 +188,7 @@ def test_after_the_workspace_is_gone_the_rest_is_skipped(
     workspace.faults.append(_failing(Unreachable("gone"), operation))
 
     with Workers(1) as workers:
-        results = apply(plan, [desired], workspace, workers)
+        results = apply(plan, [desired], workspace, workers, Manner(identity=workspace.identity))
 
     assert [result.outcome for result in results].count(Outcome.FAILED) == 1
     assert [result.outcome for result in results].count(Outcome.SKIPPED) == len(plan.changes) - 1
@@ -211,7 +211,7 @@ def test_an_acl_that_was_written_and_cannot_be_read_back_has_failed() -> None:
             workers.attempt(lose)
 
         workspace.after.append(lose_by_another_request)
-        (result,) = apply(plan, [desired], workspace, workers)
+        (result,) = apply(plan, [desired], workspace, workers, Manner(identity=workspace.identity))
 
     assert result.outcome is Outcome.FAILED
     assert result.error is not None
@@ -322,7 +322,7 @@ def test_an_acl_that_never_shows_fails_within_the_patience() -> None:
 
     patience = Patience(limit_s=10, first_pause_s=1, longest_pause_s=3, clock=lambda: now, sleep=sleep)
     with Workers(1) as workers:
-        (result,) = apply(plan, [desired], workspace, workers, patience=patience)
+        (result,) = apply(plan, [desired], workspace, workers, Manner(identity=workspace.identity, patience=patience))
 
     assert result.outcome is Outcome.FAILED
     assert result.error is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.apply import Patience, apply
+from reconciler.apply import Manner, Patience, apply
 from reconciler.desired import DesiredKey, DesiredScope
 from reconciler.diff import Keep, diff, merge
 from reconciler.model import Acl, KeyName, Permission, Principal, Prune, ScopeName, SecretValue, fold
@@ -67,4 +67,4 @@ def plan_for(
 def carry_out(plan: Plan, wishes: Sequence[DesiredScope], workspace: Workspace) -> tuple[ChangeResult, ...]:
     """Apply a plan, without patience."""
     with Workers(4) as workers:
-        return apply(plan, wishes, workspace, workers, patience=IMPATIENT)
+        return apply(plan, wishes, workspace, workers, Manner(identity=workspace.whoami().name, patience=IMPATIENT))
