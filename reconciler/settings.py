@@ -4,10 +4,11 @@ Filled in by `cli`, read by whoever takes part in a run.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+from urllib.parse import quote, urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.policy import SelectedTarget, Sources
@@ -15,6 +16,11 @@ from reconciler.pysops.decryptor import Decryptor
 
 
 DEFAULT_TARGET: Final = "demo"
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_LONGEST_URL: Final = 2_048
+"""Characters; what is longer is no page of a run."""
 
 
 class Observer(Protocol):
@@ -94,6 +100,11 @@ class Settings:
             raise UsageError("no target is named", advice="name one, set RECONCILER_TARGET, or give --all")
         return (DEFAULT_TARGET,)
 
+    @property
+    def run_url(self) -> str | None:
+        """The page of the pipeline run, from the variables of whatever CI runs this; None elsewhere."""
+        return next(filter(_is_page, _run_pages(self.environ)), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -108,3 +119,42 @@ class Chosen:
     def name(self) -> str:
         """Name of the target."""
         return self.selected.target.name
+
+
+def _run_pages(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield what each CI calls the page of the run at hand, as far as its variables are there.
+
+    GitHub Actions: https://docs.github.com/en/actions/reference/workflows-and-actions/variables. GitLab:
+    https://docs.gitlab.com/ci/variables/predefined_variables/. Azure DevOps:
+    https://learn.microsoft.com/azure/devops/pipelines/build/variables. Buildkite:
+    https://buildkite.com/docs/pipelines/configure/environment-variables. CircleCI:
+    https://circleci.com/docs/reference/variables/. Jenkins: https://www.jenkins.io/doc/book/pipeline/jenkinsfile/.
+    """
+
+    def joined(template: str, *names: str) -> Iterator[str]:
+        values = [environ.get(name, "") for name in names]
+        if all(values):
+            # Names of projects may have blanks; the first part is a URL as it stands.
+            yield template.format(values[0].rstrip("/"), *(quote(value, safe="/") for value in values[1:]))
+
+    yield from joined("{}/{}/actions/runs/{}", "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    yield from joined("{}", "CI_JOB_URL")
+    yield from joined("{}", "CI_PIPELINE_URL")
+    yield from joined("{}/{}/_build/results?buildId={}", "SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID")
+    yield from joined("{}#{}", "BUILDKITE_BUILD_URL", "BUILDKITE_JOB_ID")
+    yield from joined("{}", "BUILDKITE_BUILD_URL")
+    yield from joined("{}", "CIRCLE_BUILD_URL")
+    yield from joined("{}", "BUILD_URL")
+
+
+def _is_page(url: str) -> bool:
+    """Tell whether ``url`` is fit for a report that is kept: https, or http on loopback; no credential, plain ASCII."""
+    if len(url) > _LONGEST_URL or not (url.isascii() and url.isprintable()) or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+    return is_safe and bool(host) and "@" not in parts.netloc
