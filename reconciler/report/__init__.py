@@ -22,6 +22,8 @@ from reconciler.report.record import (
     TargetReport,
     TargetRow,
 )
+from reconciler.report.standings import TargetStatus
+from reconciler.report.status_table import render_status, render_status_json
 from reconciler.report.tables import (
     render_listing,
     render_listing_json,
@@ -70,6 +72,7 @@ __all__ = [
     "TargetListing",
     "TargetReport",
     "TargetRow",
+    "TargetStatus",
     "code_span",
     "escape_text",
     "render",
@@ -80,6 +83,8 @@ __all__ = [
     "render_problems",
     "render_problems_json",
     "render_problems_sarif",
+    "render_status",
+    "render_status_json",
     "render_targets",
     "render_targets_json",
     "render_text",

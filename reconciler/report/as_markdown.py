@@ -35,7 +35,7 @@ def render_markdown(report: RunReport) -> str:
 def _target(target: TargetReport) -> list[str]:
     blocks = [
         f"### {code_span(target.target)}: {target.status.value}",
-        ", ".join(map(code_span, (target.host, who_ran(target.identity), commit_words(target)))),
+        ", ".join(map(code_span, (target.host, who_ran(target.identity), commit_words(target.commit)))),
     ]
     gone = actions_in_words([result.change for result in target.results if deletes(result.change)])
     if gone:

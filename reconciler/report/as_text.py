@@ -41,7 +41,7 @@ def _target(target: TargetReport, *, width: int | None) -> list[Line]:
         Cell(target.target, Tone.TITLE),
         Cell(target.host),
         Cell(who_ran(target.identity)),
-        Cell(commit_words(target)),
+        Cell(commit_words(target.commit)),
         Cell(target.status.value, _tone_of_status(target.status)),
     )
     return [Line(title), *_changes(target, width=width), *_findings(target, width=width), *_errors(target, width=width)]

@@ -22,7 +22,7 @@ from reconciler.plan import (
     action_of,
 )
 from reconciler.report.escape import escape_text
-from reconciler.report.record import RunReport, Status, TargetReport
+from reconciler.report.record import RunReport, Status
 
 
 COMMIT_CHARS: Final = 12
@@ -87,9 +87,9 @@ def who_ran(identity: str | None) -> str:
     return "not reached" if identity is None else f"as {escape_text(identity)}"
 
 
-def commit_words(target: TargetReport) -> str:
+def commit_words(commit: str | None) -> str:
     """Return ``commit 3f2a9c1d…`` shortened, or that the files of the work tree were used."""
-    return "work tree" if target.commit is None else f"commit {target.commit[:COMMIT_CHARS]}"
+    return "work tree" if commit is None else f"commit {commit[:COMMIT_CHARS]}"
 
 
 def count(number: int, noun: str) -> str:

@@ -16,12 +16,15 @@ from reconciler.report import (
     render_problems,
     render_problems_json,
     render_problems_sarif,
+    render_status,
+    render_status_json,
     render_targets,
     render_targets_json,
 )
 from reconciler.workspace import Backend
 from tests.report.compare import check_golden, golden_names
 from tests.report.situations import SITUATIONS
+from tests.report.standings import STANDINGS
 
 
 TARGETS = (
@@ -107,6 +110,9 @@ TABLES = {
     "warnings.text": render_problems(PROBLEMS[2:], files=3, color=False),
     "no-problems.text": render_problems((), files=1, color=False),
     "no-problems.sarif": render_problems_sarif((), rules=RULES, prefix="", tool_version="0.0.0"),
+    **{f"{name}.text": render_status(found, color=False) for name, found in STANDINGS.items()},
+    **{f"{name}.json": render_status_json(found) for name, found in STANDINGS.items()},
+    "status-everything.colour": render_status(STANDINGS["status-everything"], color=True, width=60),
 }
 
 
@@ -119,7 +125,7 @@ def test_report_looks_as_it_did(situation: str, form: Format) -> None:
 
 @pytest.mark.parametrize("table", [pytest.param(name, id=name) for name in TABLES])
 def test_table_looks_as_it_did(table: str) -> None:
-    """The same for what targets, list and validate print."""
+    """The same for what targets, list, status and validate print."""
     check_golden(table, TABLES[table])
 
 
