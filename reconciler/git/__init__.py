@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler.errors import escaped
 from reconciler.git._attributes import hidden_changes
 from reconciler.git._commit import read_commit
+from reconciler.git._history import ancestry, authors
 from reconciler.git._places import from_root, nearest_rules
 from reconciler.git._program import ask, prefix, repository
 from reconciler.git._work_tree import read_work_tree, tracked
@@ -18,6 +19,8 @@ from reconciler.policy.sources import FOLDER
 
 
 __all__ = [
+    "ancestry",
+    "authors",
     "head_commit",
     "hidden_changes",
     "is_repository",

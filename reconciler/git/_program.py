@@ -22,6 +22,7 @@ _SETTINGS: Final = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_PAGER": "cat",
 }
@@ -35,6 +36,8 @@ _OPTIONS: Final = (
     f"core.hooksPath={os.devnull}",
     "-c",
     "core.quotePath=false",
+    "-c",
+    "core.commitGraph=false",
     "-c",
     "safe.bareRepository=explicit",
 )
@@ -65,14 +68,14 @@ def repository(root: Path) -> Repository | None:
         # The whole phrase: "not a git repository: PATH" is said of a worktree whose repository is gone.
         if b"not a git repository (or any" in done.stderr:
             if _git_folder(root) is not None:
-                raise _failure(root, "rev-parse", done.stderr)  # damaged, which must not pass for being outside
+                raise failure(root, "rev-parse", done.stderr)  # damaged, which must not pass for being outside
             return None
         output = ask(root, "rev-parse", "--absolute-git-dir", "--show-prefix")
         folder, _, prefix = output.removesuffix(b"\n").partition(b"\n")
         _check_not_within(root, folder)
         # HEAD is a branch, and no such branch is there yet. A HEAD that points to a missing object is damage.
         if run(root, ("rev-parse", "--verify", "--quiet", "HEAD")).returncode == 0:
-            raise _failure(root, "rev-parse")
+            raise failure(root, "rev-parse")
     except FileNotFoundError:
         if _git_folder(root) is not None:
             raise Refused("git is not installed, but this is a git repository", advice="install git") from None
@@ -127,11 +130,11 @@ def ask(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     except FileNotFoundError:
         raise Refused("git is not installed", advice="install git") from None
     if done.returncode != 0:
-        raise _failure(root, arguments[0], done.stderr)
+        raise failure(root, arguments[0], done.stderr)
     return done.stdout
 
 
-def _failure(root: Path, command: str, stderr: bytes = b"") -> Refused:
+def failure(root: Path, command: str, stderr: bytes = b"") -> Refused:
     """Return why a command failed, as far as its text is one that we know."""
     if b"bare repository" in stderr:
         return _planted(root)

@@ -92,7 +92,7 @@ def test_the_root_must_be_a_directory(tmp_path: Path) -> None:
 
 def test_git_distrust_has_advice() -> None:
     """In containers the files often belong to somebody else; git says how to trust them, and we do not override it."""
-    refused = _program._failure(Path("/x"), "status", b"fatal: detected dubious ownership in repository at '/x'")
+    refused = _program.failure(Path("/x"), "status", b"fatal: detected dubious ownership in repository at '/x'")
     assert "belongs to another user" in str(refused)
     assert refused.advice is not None
     assert "safe.directory" in refused.advice
