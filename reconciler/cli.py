@@ -7,6 +7,7 @@ stderr the talk. Rooms are imported by the commands that need them, so that ``--
 import gc
 import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -111,6 +112,13 @@ def _seconds(_ctx: click.Context, _parameter: click.Parameter, value: float) -> 
     return value
 
 
+def _digest(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no digest, before anything is asked of anybody."""
+    if value is not None and re.fullmatch("sha256:[0-9a-f]{64}", value, re.ASCII) is None:
+        raise click.BadParameter("a digest is sha256: and 64 hexadecimal digits, as plan reports it")
+    return value
+
+
 _everything = click.option("--all", "everything", is_flag=True, help="All targets that have files.")
 
 
@@ -155,7 +163,27 @@ def _reporting(command: F) -> F:
             help="Form of the report.",
         ),
         _to_file,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _allowing(command: F) -> F:
+    """Add the options of runs that lift guards, or look closer."""
+    options = (
+        click.option("--verify-values", is_flag=True, help="Read every value, also those that the ledger knows."),
         click.option("--allow-dirty", is_flag=True, help="Use the files of the work tree, not those of the commit."),
+        click.option(
+            "--allow-deletes",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Let the run delete up to N keys in all, however many of a scope.",
+        ),
+        click.option("--allow-rollback", is_flag=True, help="Take a commit that does not build on the last applied."),
+        click.option("--adopt", is_flag=True, help="Take charge of scopes that exist and are not ours."),
+        click.option("--take-over", is_flag=True, help="Take charge of scopes that another owner manages."),
+        click.option("--delete-scopes", is_flag=True, help="Delete scopes of ours that git no longer names."),
     )
     for option in reversed(options):
         command = option(command)
@@ -226,6 +254,7 @@ def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
 @_requesting
 @_unlocking
 @_reporting
+@_allowing
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is something to do.")
 @click.pass_obj
 def plan(
@@ -256,6 +285,8 @@ def plan(
 @_requesting
 @_unlocking
 @_reporting
+@_allowing
+@click.option("--expect-plan", metavar="DIGEST", callback=_digest, help="Refuse any plan but the one with this digest.")
 @click.option("--yes", is_flag=True, help="Do not ask. Without a terminal, and for embedded targets, nothing is asked.")
 @click.pass_obj
 def apply(
