@@ -6,7 +6,8 @@ Parts, in the order in which they are used:
 * `_quiet` keeps the logs of the SDK and below from quoting requests and answers;
 * `_profile` reads a profile of the user's own and holds its host against the target's;
 * `_session` builds the SDK's client: what the environment may say, no redirect, no proxy for loopback, a fitting pool;
-* `_credentials` turns what the SDK finds into headers, in bounded time;
+* `_credentials` chooses a strategy of authentication and turns what it finds into headers, in bounded time; `_oauth`
+  has those that end in a token of Databricks' own, `_exchange` asks for it, `_tokens` keeps it for its lifetime;
 * `_transport` sends, counts and bounds each single attempt;
 * `_client` is the `reconciler.workspace.Workspace`;
 * `_failures` is the one table from foreign exceptions to ours; `_masking` makes server text fit to be shown.

@@ -79,11 +79,23 @@ class Operation:
 
 
 class CredentialFailure(Exception):
-    """The SDK could not make a header that authenticates; why is in its exception, which may quote anything."""
+    """No header that authenticates could be made. Its text, if any, is ours: what the SDK raises may quote anything."""
+
+
+class RefusedExchange(CredentialFailure):
+    """Whoever issues tokens says no to what it was shown."""
 
 
 class SilentTokenEndpoint(CredentialFailure):
     """Nobody answered who could have made a credential; nothing is said about the one that was found."""
+
+
+class FailingTokenEndpoint(CredentialFailure):
+    """Whoever issues tokens answered with an error of its own; likewise."""
+
+
+class BusyTokenEndpoint(CredentialFailure):
+    """Whoever issues tokens answered that it was asked too often; likewise."""
 
 
 class MalformedAnswer(Exception):

@@ -46,9 +46,14 @@ class Connection:
     @property
     def is_loopback(self) -> bool:
         """Tell whether the host is this machine, to which no proxy leads."""
-        if self.hostname == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.hostname).is_loopback
-        except ValueError:
-            return False  # a name, whatever it begins with
+        return is_loopback(self.hostname)
+
+
+def is_loopback(hostname: str) -> bool:
+    """Tell whether a host is this machine."""
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False  # a name, whatever it begins with

@@ -19,10 +19,13 @@ from databricks.sdk.errors.private_link import PrivateLinkValidationError
 
 from reconciler import errors
 from reconciler.databricks_workspace._calls import (
+    BusyTokenEndpoint,
     Call,
     CredentialFailure,
+    FailingTokenEndpoint,
     MalformedAnswer,
     Operation,
+    RefusedExchange,
     SilentTokenEndpoint,
     TookTooLong,
 )
@@ -92,6 +95,8 @@ OF_CLASS: Final[Mapping[type[DatabricksError], Kind]] = {
 _OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]] = (
     ((TookTooLong,), errors.Unreachable, "no answer within the time allowed"),
     ((SilentTokenEndpoint,), errors.Unreachable, "the token endpoint did not answer"),
+    ((FailingTokenEndpoint,), errors.UnexpectedAnswer, "the token endpoint answered with an error"),
+    ((BusyTokenEndpoint,), errors.Throttled, "the token endpoint answered that it was asked too often"),
     ((CredentialFailure,), errors.Unauthenticated, "no usable credential was found"),
     (
         (Redirected, requests.TooManyRedirects),
@@ -159,6 +164,11 @@ _ADVICE: Final[Mapping[Kind, str]] = {
     errors.UnexpectedAnswer: "check that the host is that of a workspace and that no proxy answers for it",
 }
 
+_EXCHANGE_ADVICE: Final = (
+    "check the client id and its secret or, without a secret, the federation policy of the service principal: its "
+    "issuer, audience and subject must be those of the id token that this job gets"
+)
+
 _ANSWERED: Final = frozenset({errors.InvalidRequest, errors.UnexpectedAnswer})
 """Errors about which the server's own words may say more."""
 
@@ -170,7 +180,9 @@ def failure_of(operation: Operation, error: BaseException, call: Call) -> errors
     """Return the error that stands for ``error``; raise it outside of any ``except``, so that nothing chains to it."""
     kind, reason = _classify(error, call)
     advice = _ADVICE.get(kind)
-    if kind is errors.PermissionDenied:
+    if isinstance(error, RefusedExchange):
+        advice = _EXCHANGE_ADVICE
+    elif kind is errors.PermissionDenied:
         advice = operation.denied_advice
     elif kind is errors.NotFound:
         advice = operation.missing_advice
@@ -196,7 +208,9 @@ def _classify(error: BaseException, call: Call) -> tuple[Kind, str]:
         return errors.Unreachable, unconnected
     for types, kind, reason in _OF_FOREIGN:
         if isinstance(error, types):
-            return kind, reason.replace("{status}", _status(call))
+            # The words of the former are ours, and say more than the table.
+            said = str(error) if isinstance(error, CredentialFailure) else ""
+            return kind, said or reason.replace("{status}", _status(call))
     return errors.UnexpectedAnswer, f"the SDK failed with {type(error).__name__}"
 
 

@@ -91,7 +91,9 @@ def open_workspace(
 
     try:
         found = _ask_host(connection, client, call, clock, timeout_s)
-        api = client(_configure(connection, found, call, clock, timeout_s))
+        credentials = BoundedCredentials(timeout_s)
+        api = client(_configure(connection, found, credentials, call, clock, timeout_s))
+        _replace_refused_tokens(api, credentials)
     except BaseException:
         transport.close()
         raise
@@ -241,12 +243,19 @@ def _plain(text: object) -> str | None:
     return text if isinstance(text, str) and _PLAIN_ID.fullmatch(text) else None
 
 
-def _configure(connection: Connection, found: dict[str, Any], call: Call, clock: CallClock, timeout_s: float) -> Config:
+def _configure(  # called in one place
+    connection: Connection,
+    found: dict[str, Any],
+    credentials: BoundedCredentials,
+    call: Call,
+    clock: CallClock,
+    timeout_s: float,
+) -> Config:
     """Load the credential.
 
     Raises:
         Unauthenticated: There is none that can be used.
-        Unreachable: A token exchange took too long.
+        Unreachable, UnexpectedAnswer, Throttled: Whoever issues tokens does not answer, or fails.
     """
     embedded = connection.token is not None
     said = {
@@ -265,9 +274,7 @@ def _configure(connection: Connection, found: dict[str, Any], call: Call, clock:
     base = {**_nothing_from_environment(), **found} if embedded else _secrets_from_environment(found)
     settings = {**base, **{name: value for name, value in said.items() if value is not None}}
     operation = Operation(what=f"authenticating to {connection.host}", quotable=False)
-    return _in_time(
-        operation, timeout_s, call, lambda: _config(settings, BoundedCredentials(timeout_s), clock, timeout_s)
-    )
+    return _in_time(operation, timeout_s, call, lambda: _config(settings, credentials, clock, timeout_s))
 
 
 def _nothing_from_environment() -> dict[str, Any]:
@@ -336,3 +343,18 @@ def _harden(api: ApiClient, transport: Transport, *, loopback: bool) -> None:
     if loopback:
         # Neither HTTP_PROXY nor any other variable; the session has its own credential, so netrc is not asked anyway.
         session.trust_env = False
+
+
+def _replace_refused_tokens(api: ApiClient, credentials: BoundedCredentials) -> None:
+    """Have a token that the platform does not accept any more replaced once, by what authenticates each request.
+
+    Raises:
+        UnexpectedAnswer: This version of the SDK authenticates otherwise.
+    """
+    session = api._api_client._session  # noqa: SLF001  # `_harden` has looked at it
+    if not callable(session.auth):
+        raise UnexpectedAnswer(
+            "the installed databricks-sdk hides how it authenticates, so a token could not be replaced",
+            advice="install the version that requirements.txt pins",
+        )
+    session.auth = credentials.renewing(session.auth)

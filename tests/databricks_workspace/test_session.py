@@ -366,7 +366,7 @@ class TestTokenExchange:
     @pytest.mark.parametrize(
         ("reaction", "kind", "words"),
         [
-            pytest.param(Hang(), errors.Unreachable, "no answer within the time allowed", id="silence"),
+            pytest.param(Hang(), errors.Unreachable, "the token endpoint did not answer", id="silence"),
             pytest.param(Reset(), errors.Unreachable, "the token endpoint did not answer", id="reset"),
             pytest.param(
                 Answer(body={"access_token": "x"}, cut=True),
@@ -381,7 +381,7 @@ class TestTokenExchange:
     def test_does_not_wait_for_it_for_ever(
         self, reaction: Reaction, kind: type[errors.WorkspaceError], words: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The SDK sends exchanges without any timeout; a host that is not there is no wrong credential."""
+        """A host that is not there is no wrong credential."""
         monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "very-secret")
 
         def react(seen: Seen) -> Reaction:
@@ -420,8 +420,7 @@ class TestTokenExchange:
                 return self._react(seen)
 
             with HostileServer(react) as server:
-                # Where discovery fails, the SDK may fall back to endpoints of the host itself.
-                with contextlib.suppress(errors.Unreachable, errors.Unauthenticated):
+                with pytest.raises(errors.UnexpectedAnswer, match="redirect, which is never followed"):
                     _whoami(Connection(host=server.url, client_id="me", auth_type="oauth-m2m"), timeout_s=2.0)
 
                 assert path in [seen.path for seen in server.seen]
