@@ -6,6 +6,15 @@ documented behaviour of the platform and what had to be assumed.
 
 from reconciler.emulator.rules import Rules
 from reconciler.emulator.server import Emulator, Middleware, serve_forever
+from reconciler.emulator.token_endpoint import Exchanges, FederationPolicy, ServicePrincipal
 
 
-__all__ = ["Emulator", "Middleware", "Rules", "serve_forever"]
+__all__ = [
+    "Emulator",
+    "Exchanges",
+    "FederationPolicy",
+    "Middleware",
+    "Rules",
+    "ServicePrincipal",
+    "serve_forever",
+]

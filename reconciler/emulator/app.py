@@ -1,7 +1,8 @@
 """The ASGI application: front door, tokens, routes.
 
 What is answered here rather than by the Secrets API: the discovery document that the SDK asks for first
-(``/.well-known/databricks-config``), SCIM ``Me``, and the refusals that all APIs of the platform share.
+(``/.well-known/databricks-config``), SCIM ``Me``, the token endpoint if there is somebody to ask it, and the refusals
+that all APIs of the platform share.
 """
 
 import hmac
@@ -21,6 +22,7 @@ from reconciler.emulator.fields import Fields
 from reconciler.emulator.identities import Identity
 from reconciler.emulator.refusals import Code, Refusal, denied, malformed
 from reconciler.emulator.rules import Rules
+from reconciler.emulator.token_endpoint import METADATA_PATH, TOKEN_PATH, RefusedGrant, TokenEndpoint
 
 
 Token = NewType("Token", str)
@@ -32,7 +34,7 @@ Tokens: TypeAlias = tuple[tuple[Token, Identity], ...]
 WELL_KNOWN_PATH: Final = "/.well-known/databricks-config"
 ME_PATH: Final = "/api/2.0/preview/scim/v2/Me"
 
-PATHS: Final = frozenset({WELL_KNOWN_PATH, ME_PATH, *(call.path for call in CALLS)})
+PATHS: Final = frozenset({WELL_KNOWN_PATH, ME_PATH, METADATA_PATH, TOKEN_PATH, *(call.path for call in CALLS)})
 """All paths that there are, so that a log need not quote any other."""
 
 WORKSPACE_ID: Final = "1"
@@ -42,9 +44,11 @@ _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """Longest body that is read. Far above 128 KB, so that a value that is too long is told so, not cut off."""
 
 
-def build_app(*, api: SecretsApi, tokens: Tokens, rules: Rules, url: str) -> Starlette:
-    """Return the application for a workspace that is reached at ``url``."""
-    door = _Door(tokens=tokens, rules=rules)
+def build_app(
+    *, api: SecretsApi, tokens: Tokens, rules: Rules, url: str, endpoint: TokenEndpoint | None = None
+) -> Starlette:
+    """Return the application for a workspace that is reached at ``url``; without ``endpoint`` it issues no tokens."""
+    door = _Door(tokens=tokens, rules=rules, endpoint=endpoint)
 
     async def well_known(_request: Request) -> Response:
         return _json({"oidc_endpoint": f"{url}/oidc", "workspace_id": WORKSPACE_ID})
@@ -54,6 +58,7 @@ def build_app(*, api: SecretsApi, tokens: Tokens, rules: Rules, url: str) -> Sta
 
     routes = [Route(call.path, _endpoint(call, api=api, door=door), methods=[call.method]) for call in CALLS]
     routes += [Route(WELL_KNOWN_PATH, well_known, methods=["GET"]), Route(ME_PATH, me, methods=["GET"])]
+    routes += [] if endpoint is None else _token_routes(endpoint)
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -70,9 +75,10 @@ def build_app(*, api: SecretsApi, tokens: Tokens, rules: Rules, url: str) -> Sta
 class _Door:
     """Finds out who is calling."""
 
-    def __init__(self, *, tokens: Tokens, rules: Rules) -> None:
+    def __init__(self, *, tokens: Tokens, rules: Rules, endpoint: TokenEndpoint | None) -> None:
         self._tokens = tuple((token.encode("utf-8"), identity) for token, identity in tokens)
         self._rules = rules
+        self._endpoint = endpoint
 
     def caller(self, request: Request) -> Identity:
         """Return whose token came with the request.
@@ -85,7 +91,7 @@ class _Door:
         if scheme.lower() != "bearer" or not sent:
             raise Refusal(Code.NO_CREDENTIAL, "Credential was not sent or was of an unsupported type for this API.")
         given = sent.strip().encode("latin-1")  # header bytes, as starlette decoded them
-        found = None
+        found = None if self._endpoint is None else self._endpoint.whose(given)
         for token, identity in self._tokens:
             if hmac.compare_digest(given, token):
                 found = identity
@@ -94,6 +100,22 @@ class _Door:
         if found.name in self._rules.without_access:
             raise denied(f"{found.name} does not have access to this workspace.")
         return found
+
+
+def _token_routes(endpoint: TokenEndpoint) -> list[Route]:
+    """Return the routes of OAuth, which need no token."""
+
+    async def metadata(_request: Request) -> Response:
+        return _json(endpoint.metadata)
+
+    async def issue(request: Request) -> Response:
+        try:
+            answer = endpoint.issue(request.headers.get("authorization", ""), await _body(request))
+        except RefusedGrant as refused:
+            return _json(refused.body, refused.status)
+        return _json(answer, headers={"Cache-Control": "no-store"})  # RFC 6749, section 5.1
+
+    return [Route(METADATA_PATH, metadata, methods=["GET"]), Route(TOKEN_PATH, issue, methods=["POST"])]
 
 
 def _endpoint(call: Call, *, api: SecretsApi, door: _Door) -> Callable[[Request], Awaitable[Response]]:
@@ -116,8 +138,8 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _json(answer: Mapping[str, object], status: int = 200) -> Response:
-    return Response(json.dumps(answer), status_code=status, media_type="application/json")
+def _json(answer: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(answer), status_code=status, headers=headers, media_type="application/json")
 
 
 async def _answer_refusal(_request: Request, refusal: Exception) -> Response:

@@ -20,6 +20,7 @@ from reconciler.emulator.front import Front
 from reconciler.emulator.identities import ADMIN, USER, Directory
 from reconciler.emulator.rules import Rules
 from reconciler.emulator.store import BUSY_TIMEOUT_S, Store
+from reconciler.emulator.token_endpoint import Exchanges, ServicePrincipal, TokenEndpoint
 from reconciler.errors import UsageError
 from reconciler.workspace import RequestCount
 
@@ -61,6 +62,8 @@ class Emulator:
         principals: Further users and groups that ACLs may name.
         rules: Limits and the modes in which the platform refuses more.
         busy_timeout_s: How long a request waits for another process that uses the same state file.
+        service_principal: A further identity, which gets its tokens from the workspace's token endpoint; None: there is
+            no token endpoint.
     """
 
     def __init__(  # noqa: PLR0913  # all of them optional and named
@@ -76,6 +79,7 @@ class Emulator:
         principals: Iterable[str] = (),
         rules: Rules | None = None,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
+        service_principal: ServicePrincipal | None = None,
     ) -> None:
         self.admin_token = Token(secrets.token_hex(_TOKEN_BYTES) if admin_token is None else admin_token)
         self.user_token = Token(secrets.token_hex(_TOKEN_BYTES) if user_token is None else user_token)
@@ -92,6 +96,8 @@ class Emulator:
         self._directory = Directory(principals)
         self._rules = Rules() if rules is None else rules
         self._busy_timeout_s = busy_timeout_s
+        self._service_principal = service_principal
+        self._endpoint: TokenEndpoint | None = None
         self._front: Front | None = None
         self._url: str | None = None
         self._resources = contextlib.ExitStack()
@@ -107,6 +113,16 @@ class Emulator:
     def requests(self) -> RequestCount:
         """Requests since the start, answered or refused: GET as read (the SDK's discovery too), others as write."""
         return RequestCount(read=0, write=0) if self._front is None else self._front.count
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """Requests to the token endpoint since the start; `requests` has them as well."""
+        return Exchanges() if self._endpoint is None else self._endpoint.exchanges
+
+    def revoke_tokens(self) -> None:
+        """Accept none of the tokens any more that the token endpoint has issued."""
+        if self._endpoint is not None:
+            self._endpoint.revoke()
 
     def __enter__(self) -> Self:
         """Start, and return when requests are answered.
@@ -137,11 +153,14 @@ class Emulator:
         self._resources.close()
 
     def _build(self, store: Store, url: str, port: int) -> Front:
+        if self._service_principal is not None:
+            self._endpoint = TokenEndpoint(self._service_principal, url=url)
         app: ASGIApp = build_app(
             api=SecretsApi(store=store, directory=self._directory, rules=self._rules),
             tokens=((self.admin_token, ADMIN), (self.user_token, USER)),
             rules=self._rules,
             url=url,
+            endpoint=self._endpoint,
         )
         for wrap in reversed(self._middleware):
             app = wrap(app)
