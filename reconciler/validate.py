@@ -50,7 +50,8 @@ def validate(root: Path, environ: Mapping[str, str], paths: tuple[Path, ...] = (
             what is no host.
     """
     limits = _limits(root, paths)
-    sources = git.read_work_tree(root)
+    checkout = git.Checkout(root)
+    sources = checkout.read_work_tree()
     tree = policy.load(sources, policy.parse_extra_hosts(environ.get("RECONCILER_EXTRA_HOSTS", "")))
     read = [TARGETS_FILE, *(file.path for file in tree.files), *(file.path for file in tree.unreadable)]
     if sources.rules is not None:
@@ -65,7 +66,7 @@ def validate(root: Path, environ: Mapping[str, str], paths: tuple[Path, ...] = (
         problems=tuple(sorted(found, key=_place)),
         files=sum(map(is_meant, read)),
         rules=RULES,
-        prefix=git.prefix(root),
+        prefix=checkout.prefix,
     )
 
 

@@ -1,24 +1,23 @@
-"""Edges that read: the work tree, and git for the blobs of a commit and the state of the tree.
+"""Edges that read: the work tree, and git for the blobs of a commit, the state of the tree and the history.
 
 Git is asked through plumbing whose output is made for programs, as ``-z`` text or raw blobs: no filter, no textconv, no
 external diff, no hook, no file system monitor, no replaced object, no fetch of what a partial clone left out. It gets
 an allow-listed environment. ``safe.directory`` stays in force: where git distrusts the repository, so do we.
+
+A run makes one `Checkout`. The functions of the same names are for whoever asks a single question.
 """
 
-import os
 from pathlib import Path
 
-from reconciler.errors import escaped
 from reconciler.git._attributes import hidden_changes
-from reconciler.git._commit import read_commit
+from reconciler.git._checkout import Checkout
 from reconciler.git._history import ancestry, authors
-from reconciler.git._places import from_root, nearest_rules
-from reconciler.git._program import ask, prefix, repository
-from reconciler.git._work_tree import read_work_tree, tracked
-from reconciler.policy.sources import FOLDER
+from reconciler.git._work_tree import tracked
+from reconciler.policy.sources import Sources
 
 
 __all__ = [
+    "Checkout",
     "ancestry",
     "authors",
     "head_commit",
@@ -33,13 +32,13 @@ __all__ = [
 
 
 def head_commit(root: Path) -> str | None:
-    """Return the full hash of HEAD; None outside a git repository, and before its first commit.
+    """Return `Checkout.head_commit`."""
+    return Checkout(root).head_commit
 
-    Raises:
-        Refused: there is a repository but git does not work on it.
-    """
-    where = repository(root)
-    return None if where is None else where.commit
+
+def is_repository(root: Path) -> bool:
+    """Return `Checkout.is_repository`."""
+    return Checkout(root).is_repository
 
 
 def is_tracked(root: Path, path: str) -> bool | None:
@@ -48,41 +47,21 @@ def is_tracked(root: Path, path: str) -> bool | None:
     return None if found is None else path in found
 
 
+def prefix(root: Path) -> str:
+    """Return `Checkout.prefix`."""
+    return Checkout(root).prefix
+
+
+def read_commit(root: Path, commit: str | None = None) -> Sources:
+    """Return what `Checkout.read_commit` does."""
+    return Checkout(root).read_commit(commit)
+
+
+def read_work_tree(root: Path) -> Sources:
+    """Return what `Checkout.read_work_tree` does."""
+    return Checkout(root).read_work_tree()
+
+
 def uncommitted(root: Path) -> tuple[str, ...]:
-    """Return the names of what is not as in HEAD: changed, staged or untracked below ``secrets/``, and ``.sops.yaml``.
-
-    Of the latter the one that counts, and what was nearer. Sorted, relative to ``root``, escaped. Empty outside a git
-    repository. Files that git ignores do not count.
-
-    Raises:
-        Refused: git does not work on the repository.
-    """
-    where = repository(root)
-    if where is None:
-        return ()
-    top = root.resolve()
-    search = nearest_rules(where.prefix, lambda path: os.path.lexists(top / path))
-    output = ask(
-        root,
-        "status",
-        "--porcelain=v1",
-        "-z",
-        "--untracked-files=all",
-        "--ignore-submodules=all",  # would start git within them; a submodule below secrets/ is refused on reading
-        "--no-renames",
-        "--",
-        FOLDER,
-        *(level.rules for level in search.visited),
-    )
-    # Each record is two letters of state, a space and the path from the top of the repository.
-    names = (os.fsdecode(record[3:]) for record in output.split(b"\0") if record)
-    return tuple(sorted({escaped(from_root(name, where.prefix)) for name in names}))
-
-
-def is_repository(root: Path) -> bool:
-    """Tell whether ``root`` lies in the work tree of a git repository, with a commit or without one yet.
-
-    Raises:
-        Refused: there is a repository but git does not work on it.
-    """
-    return repository(root) is not None
+    """Return what `Checkout.uncommitted` does."""
+    return Checkout(root).uncommitted()

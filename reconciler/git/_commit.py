@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Problem, Refused
+from reconciler.git._history import checked_hash
 from reconciler.git._places import Level, from_root, levels, nearest_rules
-from reconciler.git._program import ask, repository
+from reconciler.git._program import Repository, ask
 from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
 
@@ -19,23 +20,23 @@ _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
 
 
-def read_commit(root: Path, commit: str | None = None) -> Sources:
+def read_commit(root: Path, where: Repository | None, commit: str | None) -> Sources:
     """Read the blobs below ``secrets/`` at a commit.
 
     Args:
-        root: the directory of the run, anywhere within the work tree of a repository.
-        commit: full hash; None means HEAD.
+        root: the directory of the run.
+        where: how it lies in a repository.
+        commit: full hash; None means that of ``where``.
 
     Raises:
         Refused: there is no repository or no commit, or git does not work on it.
     """
-    where = repository(root)
     if where is None or where.commit is None:
         raise Refused(
             f"{root} has no commit that could be read",
             advice="commit the files; only embedded targets and --allow-dirty read the work tree",
         )
-    commit = commit or where.commit
+    commit = where.commit if commit is None else checked_hash(commit)
     files: list[_TreeEntry] = []
     problems: list[Problem] = []
     names = set[str]()

@@ -22,6 +22,17 @@ _NO: Final = 1
 """What ``merge-base --is-ancestor`` exits with instead of 0; anything else is a failure."""
 
 
+def checked_hash(commit: str) -> str:
+    """Return ``commit``.
+
+    Raises:
+        ValueError: It is no full hash.
+    """
+    if _HASH.fullmatch(commit) is None:
+        raise ValueError(f"a commit is 40 or 64 hexadecimal digits, not {commit[:80]!r}")
+    return commit
+
+
 def ancestry(root: Path, *, commit: str, head: str) -> Ancestry:
     """Return how ``commit`` stands to the one that was applied last.
 
@@ -37,10 +48,7 @@ def ancestry(root: Path, *, commit: str, head: str) -> Ancestry:
         ValueError: One of them is no full hash.
         Refused: Git does not work on the repository, or does not have ``commit``.
     """
-    for name in (commit, head):
-        if _HASH.fullmatch(name) is None:
-            raise ValueError(f"a commit is 40 or 64 hexadecimal digits, not {name[:80]!r}")
-    if commit == head:
+    if checked_hash(commit) == checked_hash(head):
         return Ancestry.SAME
     # Of a repository with another kind of hash. Git would take it for a part of one, or for the name of a branch.
     is_known = len(commit) == len(head)

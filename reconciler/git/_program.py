@@ -67,7 +67,7 @@ def repository(root: Path) -> Repository | None:
             return Repository(prefix=os.fsdecode(prefix), commit=commit.decode("ascii"))
         # The whole phrase: "not a git repository: PATH" is said of a worktree whose repository is gone.
         if b"not a git repository (or any" in done.stderr:
-            if _git_folder(root) is not None:
+            if git_folder(root) is not None:
                 raise failure(root, "rev-parse", done.stderr)  # damaged, which must not pass for being outside
             return None
         output = ask(root, "rev-parse", "--absolute-git-dir", "--show-prefix")
@@ -77,7 +77,7 @@ def repository(root: Path) -> Repository | None:
         if run(root, ("rev-parse", "--verify", "--quiet", "HEAD")).returncode == 0:
             raise failure(root, "rev-parse")
     except FileNotFoundError:
-        if _git_folder(root) is not None:
+        if git_folder(root) is not None:
             raise Refused("git is not installed, but this is a git repository", advice="install git") from None
         return None
     return Repository(prefix=os.fsdecode(prefix), commit=None)
@@ -100,20 +100,7 @@ def _planted(root: Path) -> Refused:
     )
 
 
-def prefix(root: Path) -> str:
-    """Return the path of ``root`` from the top of its repository, ending in a slash; empty at the top, and outside one.
-
-    Where git does not work, from the nearest folder that has a ``.git``: what is above is not looked at then either.
-    """
-    try:
-        where = repository(root)
-    except Refused:
-        top = _git_folder(root)
-        return "" if top is None else "".join(f"{part}/" for part in root.resolve().relative_to(top).parts)
-    return "" if where is None else where.prefix
-
-
-def _git_folder(root: Path) -> Path | None:
+def git_folder(root: Path) -> Path | None:
     """Return the nearest folder, at or above ``root``, that has a ``.git``, if only an empty one."""
     here = root.resolve()
     return next((folder for folder in (here, *here.parents) if os.path.lexists(folder / ".git")), None)

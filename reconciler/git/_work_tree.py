@@ -7,15 +7,19 @@ from pathlib import Path
 
 from reconciler.errors import Problem, Refused
 from reconciler.git._places import Level, nearest_rules
-from reconciler.git._program import ask, prefix
+from reconciler.git._program import ask
 from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
 
 
-def read_work_tree(root: Path) -> Sources:
+def read_work_tree(root: Path, prefix: str) -> Sources:
     """Read the files below ``secrets/`` as they are now, and the ``.sops.yaml`` that counts for them.
 
     No link is followed; nothing is read past its cap.
+
+    Args:
+        root: the directory of the run.
+        prefix: path to it from the top of its repository: empty, or ending in a slash.
     """
     files: dict[str, bytes] = {}
     problems: list[Problem] = []
@@ -31,7 +35,7 @@ def read_work_tree(root: Path) -> Sources:
             problems.append(found)
     if total > sources.MAX_TOTAL_BYTES:
         problems.append(sources.TOO_LARGE_TOGETHER.about(FOLDER))
-    rules, remarks = _rules(root)
+    rules, remarks = _rules(root, prefix)
     if isinstance(rules, Problem):
         problems.append(rules)
         rules = None
@@ -53,10 +57,10 @@ def tracked(root: Path, path: str) -> frozenset[str] | None:
     return frozenset(os.fsdecode(name) for name in output.split(b"\0") if name)
 
 
-def _rules(root: Path) -> tuple[RulesFile | Problem | None, tuple[Problem, ...]]:
+def _rules(root: Path, prefix: str) -> tuple[RulesFile | Problem | None, tuple[Problem, ...]]:
     """Return the nearest ``.sops.yaml``, or what is wrong with it; and remarks about files of a similar name."""
     top = root.resolve()
-    search = nearest_rules(prefix(root), lambda path: os.path.lexists(top / path))
+    search = nearest_rules(prefix, lambda path: os.path.lexists(top / path))
     found = None if search.found is None else _rules_file(top, search.found)
     others = (f"{level.up}{sources.MISNAMED_RULES_FILE}" for level in search.visited)
     return found, tuple(
