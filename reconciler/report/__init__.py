@@ -42,7 +42,9 @@ class Format(enum.Enum):
     JSON = "json"
 
 
-def render(report: RunReport, form: Format, *, color: bool = False, width: int | None = None) -> str:
+def render(
+    report: RunReport, form: Format, *, color: bool = False, width: int | None = None, verbose: bool = False
+) -> str:
     """Return ``report`` in one of its forms, ended by a line feed.
 
     Args:
@@ -50,10 +52,11 @@ def render(report: RunReport, form: Format, *, color: bool = False, width: int |
         form: How.
         color: Use ANSI colours; text only.
         width: Columns of the terminal, None when there is none; text only.
+        verbose: Also tell the platform's request ids; text only, JSON always has them.
     """
     match form:
         case Format.TEXT:
-            return render_text(report, color=color, width=width)
+            return render_text(report, color=color, width=width, verbose=verbose)
         case Format.MARKDOWN:
             return render_markdown(report)
         case Format.JSON:

@@ -61,6 +61,7 @@ def _target(target: TargetReport) -> dict[str, object]:
         "summary": target.plan.summary(),
         "requests": {"read": target.requests.read, "write": target.requests.write},
         "errors": list(target.errors),
+        "adopted": list(target.adopted),
     }
 
 
@@ -71,6 +72,7 @@ def _change(result: ChangeResult) -> dict[str, object]:
         **_subject(result),
         "result": result.outcome.value,
         "error": result.error,
+        "request_id": result.request_id,
     }
 
 

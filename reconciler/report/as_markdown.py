@@ -1,13 +1,20 @@
 """The Markdown report, for pull requests and job summaries: safe to post whatever a workspace calls things."""
 
+from collections.abc import Sequence
+
 from reconciler.plan import ChangeResult, Finding, action_of, subject_of
 from reconciler.report.escape import code_span
 from reconciler.report.record import RunReport, Status, TargetReport
 from reconciler.report.wording import (
     actions_in_words,
+    adopted_words,
     by_scope,
     commit_words,
     deletes,
+    evidence,
+    explained,
+    is_left_alone,
+    is_untried,
     next_step,
     place_of,
     symbol_of,
@@ -20,7 +27,8 @@ from reconciler.report.wording import (
 def render_markdown(report: RunReport) -> str:
     """Return the report in GitHub-flavoured Markdown, ended by a line feed.
 
-    Every text that is not ours stands in a code span (`code_span`).
+    Every text that is not ours stands in a code span (`code_span`). The platform's request ids are left to the JSON
+    report, which is what is kept and searched: here they would make tables too wide to read, for nobody who reviews.
     """
     blocks = [block for target in report.targets for block in _target(target)]
     blocks.append(f"**{total(report)}**")
@@ -29,6 +37,7 @@ def render_markdown(report: RunReport) -> str:
     step = next_step(report)
     if step is not None:
         blocks.append(f"Next: {code_span(step) if step.startswith('reconciler ') else step}")
+    blocks.append(code_span(evidence(report)))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -37,22 +46,30 @@ def _target(target: TargetReport) -> list[str]:
         f"### {code_span(target.target)}: {target.status.value}",
         ", ".join(map(code_span, (target.host, who_ran(target.identity), commit_words(target.commit)))),
     ]
+    if target.errors:
+        title = "**Refused**" if target.status is Status.REFUSED else "Errors"
+        blocks += [f"{title}:", "\n".join(f"- {code_span(error)}" for error in target.errors)]
+    if target.adopted:
+        blocks.append(code_span(adopted_words(target)))
+    if target.status is Status.REFUSED and is_untried(target):
+        blocks.append("What would have been done:")
     gone = actions_in_words([result.change for result in target.results if deletes(result.change)])
     if gone:
         blocks.append(f"> **To look at first: {gone}**")
     for group in by_scope(target.results).values():
         blocks += [f"Scope {code_span(group[0].change.scope)}", _table(group)]
-    if target.findings:
-        blocks += ["Found, and left alone:", "\n".join(_finding(finding) for finding in target.findings)]
-    if target.errors:
-        blocks += ["Errors:", "\n".join(f"- {code_span(error)}" for error in target.errors)]
+    blocks += _findings("Found, and left alone:", [one for one in target.findings if is_left_alone(one)])
+    blocks += _findings("Worth a look:", [one for one in target.findings if not is_left_alone(one)])
     return blocks
+
+
+def _findings(title: str, findings: Sequence[Finding]) -> list[str]:
+    return [title, "\n".join(map(_finding, findings))] if findings else []
 
 
 def _finding(finding: Finding) -> str:
     """Return a list item."""
-    line = f"- {finding.kind.value} {code_span(place_of(finding))}"
-    return f"{line}: {code_span(finding.detail)}" if finding.detail else line
+    return f"- {finding.kind.value} {code_span(place_of(finding))}: {code_span(explained(finding))}"
 
 
 def _table(results: list[ChangeResult]) -> str:

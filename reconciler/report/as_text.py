@@ -1,23 +1,32 @@
 """The text report: what somebody reads at night. What changes, what failed, what to do next."""
 
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from reconciler.plan import ChangeResult, Outcome, action_of, subject_of
+from reconciler.plan import ChangeResult, Finding, Outcome, action_of, subject_of
 from reconciler.report.layout import Cell, Line, Tone, aligned, paint, sentence
 from reconciler.report.record import RunReport, Status, TargetReport
 from reconciler.report.wording import (
+    adopted_words,
     by_scope,
     commit_words,
+    evidence,
+    explained,
+    is_left_alone,
+    is_untried,
     next_step,
     place_of,
     symbol_of,
     total,
+    was_tried,
     who_ran,
     why,
 )
 
 
-def render_text(report: RunReport, *, color: bool, width: int | None = None, asking: bool = False) -> str:
+def render_text(
+    report: RunReport, *, color: bool, width: int | None = None, asking: bool = False, verbose: bool = False
+) -> str:
     """Return the report for people.
 
     Args:
@@ -25,10 +34,13 @@ def render_text(report: RunReport, *, color: bool, width: int | None = None, ask
         color: Use ANSI colours.
         width: Columns of the terminal, to wrap sentences; None leaves each on one line. Names are never cut.
         asking: A question follows, so that there is no need to say what to do next.
+        verbose: Also tell what the platform calls each request in its audit log.
     """
-    lines = [line for target in report.targets for line in (*_target(target, width=width), Line())]
+    lines = [line for target in report.targets for line in (*_target(target, width, verbose=verbose), Line())]
     if not asking and any(target.status is Status.PENDING for target in report.targets):
         lines += sentence(f"digest: {report.digest}", tone=Tone.QUIET)
+    if verbose or was_tried(report):
+        lines += sentence(evidence(report), tone=Tone.QUIET, width=width)
     lines += sentence(total(report), tone=Tone.TITLE, width=width)
     step = None if asking else next_step(report)
     if step is not None:
@@ -36,7 +48,7 @@ def render_text(report: RunReport, *, color: bool, width: int | None = None, ask
     return paint(lines, color=color)
 
 
-def _target(target: TargetReport, *, width: int | None) -> list[Line]:
+def _target(target: TargetReport, width: int | None, *, verbose: bool) -> Iterator[Line]:
     title = (
         Cell(target.target, Tone.TITLE),
         Cell(target.host),
@@ -44,21 +56,44 @@ def _target(target: TargetReport, *, width: int | None) -> list[Line]:
         Cell(commit_words(target.commit)),
         Cell(target.status.value, _tone_of_status(target.status)),
     )
-    return [Line(title), *_changes(target, width=width), *_findings(target, width=width), *_errors(target, width=width)]
+    yield Line(title)
+    if target.adopted:
+        yield from (Line(), *sentence(adopted_words(target), indent=2, tone=Tone.CHANGE, width=width))
+    changes = _changes(target, width, verbose=verbose)
+    if target.status is Status.REFUSED:
+        # First thing, as whoever reads on has to know that none of it was done.
+        yield from _errors("refused", target, width)
+        if is_untried(target):
+            yield from (Line(), Line((Cell("would have been done", Tone.TITLE),), 2))
+        yield from changes
+        yield from _all_findings(target, width)
+    else:
+        yield from changes
+        yield from _all_findings(target, width)
+        yield from _errors("errors", target, width)
 
 
-def _changes(target: TargetReport, *, width: int | None) -> list[Line]:
+def _changes(target: TargetReport, width: int | None, *, verbose: bool) -> list[Line]:
     """Return the changes by scope, in columns that run through all scopes of the target."""
     groups = by_scope(target.results)
     rows = iter(aligned([_row(result) for group in groups.values() for result in group]))
     lines: list[Line] = []
     for group in groups.values():
         lines += [Line(), Line((Cell(group[0].change.scope, Tone.TITLE),), 2)]
-        for result in group:
+        for result, after in zip(group, (*group[1:], None), strict=True):
             lines.append(next(rows))
-            if result.error is not None:
+            # Of hundreds that were skipped for one reason, it stands below the last one.
+            if result.error is not None and not _is_alike(result, after):
                 lines += sentence(result.error, indent=8, tone=Tone.BAD, width=width)
+            if verbose and result.request_id is not None:
+                lines += sentence(f"request {result.request_id}", indent=8, tone=Tone.QUIET)
     return lines
+
+
+def _is_alike(result: ChangeResult, after: ChangeResult | None) -> bool:
+    """Tell whether what comes next was skipped for the same reason."""
+    skipped = result.outcome is Outcome.SKIPPED
+    return skipped and after is not None and after.outcome is Outcome.SKIPPED and after.error == result.error
 
 
 def _row(result: ChangeResult) -> Line:
@@ -74,23 +109,29 @@ def _row(result: ChangeResult) -> Line:
     return Line(cells, 4)
 
 
-def _findings(target: TargetReport, *, width: int | None) -> list[Line]:
-    if not target.findings:
-        return []
-    lines = [Line(), Line((Cell("found, and left alone", Tone.TITLE),), 2)]
-    for finding in target.findings:
-        lines.append(Line((Cell(finding.kind.value, Tone.CHANGE), Cell(place_of(finding))), 4))
-        lines += sentence(finding.detail, indent=8, tone=Tone.QUIET, width=width) if finding.detail else ()
-    return list(aligned(lines))
+def _all_findings(target: TargetReport, width: int | None) -> Iterator[Line]:
+    yield from _findings("found, and left alone", [one for one in target.findings if is_left_alone(one)], width)
+    yield from _findings("worth a look", [one for one in target.findings if not is_left_alone(one)], width)
 
 
-def _errors(target: TargetReport, *, width: int | None) -> list[Line]:
+def _findings(title: str, findings: Sequence[Finding], width: int | None) -> Iterator[Line]:
+    if not findings:
+        return
+    yield from (Line(), Line((Cell(title, Tone.TITLE),), 2))
+    rows = aligned([Line((Cell(one.kind.value, Tone.CHANGE), Cell(place_of(one))), 4) for one in findings])
+    for row, finding, after in zip(rows, findings, (*findings[1:], None), strict=True):
+        yield row
+        text = explained(finding)
+        if after is None or after.kind is not finding.kind or explained(after) != text:
+            yield from sentence(text, indent=8, tone=Tone.QUIET, width=width)
+
+
+def _errors(title: str, target: TargetReport, width: int | None) -> Iterator[Line]:
     if not target.errors:
-        return []
-    lines = [Line(), Line((Cell("errors", Tone.BAD),), 2)]
+        return
+    yield from (Line(), Line((Cell(title, Tone.BAD),), 2))
     for error in target.errors:
-        lines += sentence(error, indent=4, width=width)
-    return lines
+        yield from sentence(error, indent=4, width=width)
 
 
 def _tone_of_status(status: Status) -> Tone:

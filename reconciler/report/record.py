@@ -52,7 +52,11 @@ class TargetReport:
 
     requests: RequestCount
     errors: tuple[str, ...] = ()
-    """What failed as a whole (a file, a scope, the connection), advice included, one line each."""
+    """What failed or was refused as a whole (a file, a scope, the connection), advice included, one line each; what is
+    most to the point comes first."""
+
+    adopted: tuple[ScopeName, ...] = ()
+    """Scopes that were there, were not ours, and are from this run on."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from reconciler.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PENDING
-from reconciler.model import FoldedName, fold
+from reconciler.model import FoldedName, Permission, fold
 from reconciler.plan import (
     ACTIONS,
     Change,
@@ -15,6 +15,7 @@ from reconciler.plan import (
     DeleteScope,
     DeleteSecret,
     Finding,
+    FindingKind,
     Outcome,
     PutAcl,
     PutReason,
@@ -22,13 +23,52 @@ from reconciler.plan import (
     action_of,
 )
 from reconciler.report.escape import escape_text
-from reconciler.report.record import RunReport, Status
+from reconciler.report.record import RunReport, Status, TargetReport
 
 
 COMMIT_CHARS: Final = 12
 """How much of a commit's hash is shown to people; git finds it again."""
 
 _NOUNS: Final = {"scope": "scope", "acl": "ACL", "secret": "secret"}
+
+_LEFT_ALONE: Final = frozenset({FindingKind.UNMANAGED_KEY, FindingKind.UNMANAGED_ACL, FindingKind.ORPHANED_SCOPE})
+"""What the run could have taken away, and did not; the other kinds are about something to look at."""
+
+
+_TRIED: Final = frozenset({Outcome.DONE, Outcome.FAILED})
+
+
+def is_left_alone(finding: Finding) -> bool:
+    """Tell whether a finding is about something of somebody else that stays as it is."""
+    return finding.kind in _LEFT_ALONE
+
+
+_MEANINGS: Final = {
+    FindingKind.UNMANAGED_KEY: "no file names it, and it is not known to be ours",
+    FindingKind.UNMANAGED_ACL: "no file grants it",
+    FindingKind.ORPHANED_SCOPE: "git no longer names it",
+    FindingKind.UNVERIFIABLE_VALUE: "its value may not be read, so it could not be compared",
+    FindingKind.ACLS_UNKNOWN: "its grants may not be read, so they could not be compared",
+    FindingKind.ROTATION_DUE: "its value is older than its rotation rule allows",
+    FindingKind.ROLLED_BACK_FILE: "a file that feeds it is older than the one that was applied last",
+    FindingKind.REKEYED_FILE: "a file that feeds it was encrypted anew, each value of it",
+}
+"""What a kind of finding means, for one that says no more of itself."""
+
+_TO_DO: Final = {
+    FindingKind.ROTATION_DUE: "put a new value into git",
+    FindingKind.ROLLED_BACK_FILE: "make sure that it was meant to go back: its values are old ones",
+    FindingKind.REKEYED_FILE: "have somebody compare its values with the old ones: it may be by somebody who never "
+    "could read them",
+}
+"""What to do about a finding that nothing else settles."""
+
+
+def explained(finding: Finding) -> str:
+    """Return what a finding says, and what to do about it; as it stands, not escaped."""
+    text = finding.detail or _MEANINGS[finding.kind]
+    advice = _TO_DO.get(finding.kind)
+    return text if advice is None else f"{text} ({advice})"
 
 
 def symbol_of(change: Change) -> str:
@@ -37,7 +77,7 @@ def symbol_of(change: Change) -> str:
         case CreateScope():
             return "+"
         case PutAcl():
-            return "~" if change.lowers else "+"
+            return "+" if change.before is None else "~"
         case PutSecret():
             return "+" if change.reason is PutReason.NEW else "~"
         case DeleteScope() | DeleteAcl() | DeleteSecret():
@@ -47,12 +87,14 @@ def symbol_of(change: Change) -> str:
 
 
 def why(change: Change) -> str:
-    """Return the reason for a put or delete of a secret, the permission of an ACL, nothing for a scope."""
+    """Return the reason for a put or delete of a secret, the permissions of an ACL, nothing for a scope."""
     match change:
         case PutSecret(reason=put_reason):
             return put_reason.value
         case DeleteSecret(reason=delete_reason):
             return delete_reason.value
+        case PutAcl(before=Permission() as before):
+            return f"{before.name} -> {change.permission.name}"
         case PutAcl() | DeleteAcl():
             return change.permission.name
         case CreateScope() | DeleteScope():
@@ -92,6 +134,12 @@ def commit_words(commit: str | None) -> str:
     return "work tree" if commit is None else f"commit {commit[:COMMIT_CHARS]}"
 
 
+def adopted_words(target: TargetReport) -> str:
+    """Return which scopes become ours, each escaped by itself."""
+    names = ", ".join(map(escape_text, target.adopted))
+    return f"adopted: {names} ({'it was' if len(target.adopted) == 1 else 'they were'} there, and not ours before)"
+
+
 def count(number: int, noun: str) -> str:
     """Return ``1 read``, ``2 reads``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -100,17 +148,35 @@ def count(number: int, noun: str) -> str:
 def actions_in_words(changes: list[Change]) -> str:
     """Return ``create 1 scope, put 2 secrets`` for ``changes``, in the order of a summary; nothing for none."""
     counts = Counter(action_of(change) for change in changes)
-    return ", ".join(
-        f"{verb} {count(counts[f'{verb}-{thing}'], _NOUNS[thing])}"
-        for verb, thing in (action.split("-") for action in ACTIONS)
-        if counts[f"{verb}-{thing}"]
-    )
+    words: list[str] = []
+    for action in ACTIONS:
+        verb, thing = action.split("-")
+        if counts[action]:
+            words.append(f"{verb} {count(counts[action], _NOUNS[thing])}")
+    return ", ".join(words)
 
 
 def outcomes_in_words(results: list[ChangeResult]) -> str:
     """Return ``3 done, 1 failed, 1 skipped`` without what did not occur."""
     counts = Counter(result.outcome for result in results)
     return ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
+
+
+def evidence(report: RunReport) -> str:
+    """Return what an audit asks of a run besides its changes: which tool, from when to when, on which page."""
+    times = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (report.started, report.finished))
+    page = "" if report.run_url is None else f"; {escape_text(report.run_url)}"
+    return f"reconciler {report.tool_version}; {' to '.join(times)}{page}"
+
+
+def was_tried(report: RunReport) -> bool:
+    """Tell whether any change was begun, so that the report is evidence of more than a look."""
+    return any(result.outcome in _TRIED for target in report.targets for result in target.results)
+
+
+def is_untried(target: TargetReport) -> bool:
+    """Tell whether there are changes of which none was begun."""
+    return bool(target.results) and all(result.outcome is Outcome.PLANNED for result in target.results)
 
 
 def total(report: RunReport) -> str:
@@ -132,7 +198,10 @@ def _verdict(report: RunReport) -> str:
         return trouble or "no changes"
     planned = all(result.outcome is Outcome.PLANNED for result in results)
     changes = [result.change for result in results]
-    words = f"to do: {actions_in_words(changes)}" if planned else outcomes_in_words(results)
+    if planned:
+        words = f"{'would' if trouble == Status.REFUSED.value else 'to do:'} {actions_in_words(changes)}"
+    else:
+        words = outcomes_in_words(results)
     return f"{trouble}; {words}" if trouble else words
 
 
@@ -152,8 +221,8 @@ def next_step(report: RunReport) -> str | None:
     """Return what the reader should do now; None when there is nothing to do."""
     statuses = {target.status for target in report.targets}
     if report.exit_code == EXIT_INTERRUPTED:
-        if all(result.outcome is Outcome.PLANNED for target in report.targets for result in target.results):
-            return "nothing was written; run the same command again when it should be"
+        if not was_tried(report):
+            return "nothing was changed; run the same command again when it should be"
         return "run the same command again: it goes on with what is left"
     if _trouble(report) == Status.FAILED.value:
         return "mend what the errors name and run the same command again; what is done stays done"

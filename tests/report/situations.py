@@ -1,5 +1,6 @@
 """Runs that a report has to tell about, one per situation; the golden files show how it does."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,7 +11,7 @@ from reconciler.errors import (
     EXIT_REFUSED,
     EXIT_WORKSPACE,
 )
-from reconciler.model import KeyName, Permission, Principal, ScopeName
+from reconciler.model import KeyName, Permission, Principal, RequestId, ScopeName
 from reconciler.plan import (
     Change,
     ChangeResult,
@@ -59,10 +60,14 @@ def delete(key: str, reason: DeleteReason = DeleteReason.UNMANAGED, *, scope: st
 
 
 def grant(
-    principal: str, permission: Permission = Permission.READ, *, scope: str = "payments", lowers: bool = False
+    principal: str,
+    permission: Permission = Permission.READ,
+    *,
+    scope: str = "payments",
+    before: Permission | None = None,
 ) -> PutAcl:
     """Return one grant."""
-    return PutAcl(scope=ScopeName(scope), principal=Principal(principal), permission=permission, lowers=lowers)
+    return PutAcl(scope=ScopeName(scope), principal=Principal(principal), permission=permission, before=before)
 
 
 def target_report(
@@ -77,10 +82,12 @@ def target_report(
 ) -> TargetReport:
     """Return a target's part of a run; ``fates`` says what became of some changes, ``rest`` of the others."""
     plan = Plan(changes=changes, findings=findings, unchanged=41)
-    results = []
+    results: list[ChangeResult] = []
     for change in plan.changes:
         outcome, error = (fates or {}).get(change, (rest, None))
-        results.append(ChangeResult(change=change, outcome=outcome, error=error))
+        was_sent = outcome is Outcome.DONE and not isinstance(change, PutAcl)
+        request_id = RequestId(f"request-{len(results)}") if was_sent else None
+        results.append(ChangeResult(change=change, outcome=outcome, error=error, request_id=request_id))
     return TargetReport(
         target=name,
         host=f"https://adb-{len(name)}.2.azuredatabricks.net",
@@ -116,7 +123,7 @@ def run(*targets: TargetReport, exit_code: int = EXIT_DONE) -> RunReport:
         started=datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC),
         finished=datetime(2026, 1, 2, 3, 4, 6, 928_000, tzinfo=UTC),
         run_url="https://ci.example/runs/7" if exit_code else None,
-        digest=digest_of({target.target: target.plan for target in targets}),
+        digest=digest_of({(target.target, target.host): target.plan for target in targets}),
         targets=targets,
         exit_code=exit_code,
     )
@@ -124,7 +131,7 @@ def run(*targets: TargetReport, exit_code: int = EXIT_DONE) -> RunReport:
 
 EVERY_CHANGE: Final[tuple[Change, ...]] = (
     CreateScope(scope=ScopeName("payments")),
-    grant("users", lowers=True),
+    grant("users", before=Permission.WRITE),
     DeleteAcl(scope=ScopeName("payments"), principal=Principal("former team"), permission=Permission.MANAGE),
     put("db-password"),
     put("api-token", PutReason.CHANGED),
@@ -137,11 +144,14 @@ EVERY_CHANGE: Final[tuple[Change, ...]] = (
 )
 
 FINDINGS: Final = (
-    Finding(
-        kind=FindingKind.UNMANAGED_KEY,
-        scope=ScopeName("payments"),
-        key=KeyName("by-hand"),
-        detail="no file names it; prune: owned leaves it alone",
+    *(
+        Finding(
+            kind=FindingKind.UNMANAGED_KEY,
+            scope=ScopeName("payments"),
+            key=KeyName(key),
+            detail="no file names it; prune: owned leaves it alone",
+        )
+        for key in ("by-hand", "by-hand-too")
     ),
     Finding(
         kind=FindingKind.UNMANAGED_ACL,
@@ -150,6 +160,34 @@ FINDINGS: Final = (
         detail="has READ, which no file grants",
     ),
     Finding(kind=FindingKind.ORPHANED_SCOPE, scope=ScopeName("attic")),
+)
+
+REMARKS: Final = (
+    Finding(
+        kind=FindingKind.UNVERIFIABLE_VALUE,
+        scope=ScopeName("payments"),
+        key=KeyName("sealed"),
+        detail="put to be sure, as the value there cannot be read: the platform hands it out to notebooks alone",
+    ),
+    Finding(kind=FindingKind.ACLS_UNKNOWN, scope=ScopeName("payments")),
+    Finding(
+        kind=FindingKind.ROTATION_DUE,
+        scope=ScopeName("payments"),
+        key=KeyName("db-password"),
+        detail="changed 97 days ago, at most 90",
+    ),
+    Finding(
+        kind=FindingKind.ROLLED_BACK_FILE,
+        scope=ScopeName("payments"),
+        detail="secrets/prod/payments.yaml was written 2025-01-02T03:04:05Z, and what stood there at the commit "
+        "applied last 2026-01-01T00:00:00Z",
+    ),
+    Finding(
+        kind=FindingKind.REKEYED_FILE,
+        scope=ScopeName("payments"),
+        detail="secrets/prod/payments.yaml has another data key than at the commit applied last, and no ciphertext "
+        "that stood there",
+    ),
 )
 
 
@@ -185,9 +223,61 @@ def _hostile() -> TargetReport:
 _REFUSED: Final = target_report(
     "prod",
     Status.REFUSED,
-    delete("old-password"),
-    errors=("scope payments: all 12 keys would be deleted (if that is meant, say --allow-deletes 12)",),
+    put("db-password", PutReason.CHANGED),
+    delete("old-password", DeleteReason.REMOVED),
+    errors=(
+        (
+            "commit 3f2a9c1d5e7b is older than 9abcdef01234, which deploy@example.com applied last: it would undo what "
+            "came since (run the newest commit; or pass --allow-rollback)"
+        ),
+    ),
 )
+
+_DELETIONS: Final = target_report(
+    "prod",
+    Status.REFUSED,
+    put("cert", PutReason.CHANGED, scope="edge"),
+    fates={put("cert", PutReason.CHANGED, scope="edge"): (Outcome.DONE, None)},
+    errors=(
+        (
+            "scope payments would lose 12 of 30 keys (40 %, and more than 30 % may be a mistake): nothing was changed "
+            "in it (see what git no longer names there; if that is meant, pass --allow-deletes 12)"
+        ),
+    ),
+    writes=1,
+)
+
+_ORPHANED: Final = target_report(
+    "prod",
+    Status.CLEAN,
+    findings=(
+        Finding(
+            kind=FindingKind.ORPHANED_SCOPE,
+            scope=ScopeName("attic"),
+            detail="git no longer names it; left alone, --delete-scopes deletes it",
+        ),
+    ),
+)
+
+
+def _interrupted() -> TargetReport:
+    scope, done, failed = CreateScope(scope=ScopeName("payments")), put("a"), put("b")
+    return target_report(
+        "prod",
+        Status.FAILED,
+        scope,
+        done,
+        failed,
+        *(put(key) for key in "cde"),
+        fates={
+            scope: (Outcome.DONE, None),
+            done: (Outcome.DONE, None),
+            failed: (Outcome.FAILED, "writing secret b: no answer within 60 s (run again)"),
+            **{put(key): (Outcome.SKIPPED, "not tried: interrupted") for key in "cde"},
+        },
+        writes=3,
+    )
+
 
 SITUATIONS: Final = {
     "clean": run(target_report("prod", Status.CLEAN)),
@@ -196,14 +286,28 @@ SITUATIONS: Final = {
     "applied": run(target_report("prod", Status.APPLIED, *EVERY_CHANGE, rest=Outcome.DONE, writes=11)),
     "failed": run(_failed(), exit_code=EXIT_WORKSPACE),
     "refused": run(_REFUSED, exit_code=EXIT_REFUSED),
-    "interrupted": run(
+    "refused-deletions": run(_DELETIONS, exit_code=EXIT_REFUSED),
+    "drifted": run(
         target_report(
             "prod",
-            Status.FAILED,
-            put("a"),
-            put("b"),
-            fates={put("a"): (Outcome.DONE, None), put("b"): (Outcome.SKIPPED, "the run was interrupted")},
+            Status.PENDING,
+            put("db-password", PutReason.DRIFTED),
+            put("api-token", PutReason.CHANGED),
+            grant("users", before=Permission.MANAGE),
+        )
+    ),
+    "orphaned-scope": run(_ORPHANED),
+    "worth-a-look": run(target_report("prod", Status.CLEAN, findings=REMARKS)),
+    "adopted": run(
+        replace(target_report("prod", Status.CLEAN, writes=2), adopted=(ScopeName("payments"),)),
+        replace(
+            target_report("stage", Status.APPLIED, put("a"), rest=Outcome.DONE),
+            adopted=(ScopeName("a"), ScopeName("b")),
         ),
+    ),
+    "interrupted": run(_interrupted(), exit_code=EXIT_INTERRUPTED),
+    "interrupted-before": run(
+        target_report("prod", Status.PENDING, put("a"), put("b")),
         exit_code=EXIT_INTERRUPTED,
     ),
     "several": run(

@@ -17,12 +17,12 @@ Fields = dict[str, Any]
 TOP = ["format_version", "tool_version", "started", "finished", "run_url", "digest", "targets"]
 TARGET = [
     *("target", "host", "identity", "commit", "status"),
-    *("changes", "findings", "summary", "requests", "errors"),
+    *("changes", "findings", "summary", "requests", "errors", "adopted"),
 ]
 CHANGES = {
-    "scope": ["action", "scope", "key", "reason", "result", "error"],
-    "secret": ["action", "scope", "key", "reason", "result", "error"],
-    "acl": ["action", "scope", "principal", "permission", "reason", "result", "error"],
+    "scope": ["action", "scope", "key", "reason", "result", "error", "request_id"],
+    "secret": ["action", "scope", "key", "reason", "result", "error", "request_id"],
+    "acl": ["action", "scope", "principal", "permission", "reason", "result", "error", "request_id"],
 }
 SUMMARY = ["create_scope", "delete_scope", "put_acl", "delete_acl", "put_secret", "delete_secret", "unchanged"]
 

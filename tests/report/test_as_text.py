@@ -6,7 +6,10 @@ import sys
 import pytest
 
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT
+from reconciler.model import ScopeName
+from reconciler.plan import Finding, FindingKind
 from reconciler.report import Format, Status, render, render_text
+from reconciler.report.wording import explained
 from tests.report.situations import SITUATIONS, put, run, target_report, unreached
 
 
@@ -37,6 +40,54 @@ def test_names_are_never_cut(width: int | None) -> None:
     name = "n" * 128
     report = run(target_report(name, Status.FAILED, put(name, scope=name), errors=(f"key {name}: denied",)))
     assert render_text(report, color=False, width=width).count(name) == 4
+
+
+def test_refusal_stands_above_what_it_kept_from_being_done() -> None:
+    """Whoever reads on has to know that none of it was done."""
+    for form in (Format.TEXT, Format.MARKDOWN):
+        told = render(SITUATIONS["refused"], form)
+        assert told.index("is older than") < told.lower().index("would have been done") < told.index("db-password")
+
+
+def test_reason_of_many_skipped_changes_is_told_once() -> None:
+    """An interrupted run may have skipped hundreds for one reason."""
+    told = render_text(SITUATIONS["interrupted"], color=False)
+    assert told.count("skipped\n") == 3
+    assert told.count("not tried: interrupted") == 1
+
+
+def test_request_ids_are_told_to_those_who_ask() -> None:
+    """The platform's audit log is searched by them; without ``-v`` nobody needs them."""
+    applied = SITUATIONS["applied"]
+    assert "request-0" not in render(applied, Format.TEXT)
+    assert "    request request-0\n" in render(applied, Format.TEXT, verbose=True)
+    assert "request-0" in render(applied, Format.JSON)
+
+
+@pytest.mark.parametrize("form", [pytest.param(form, id=form.value) for form in Format])
+def test_report_of_changes_is_evidence(form: Format) -> None:
+    """Who did it, at which commit, with which version, from when to when, in which run of a pipeline."""
+    told = render(SITUATIONS["failed"], form)
+    for fact in (
+        "deploy@example.com",
+        "3f2a9c1d5e7b",
+        "0.1.0",
+        "2026-01-02T03:04:05",
+        "2026-01-02T03:04:06",
+        "https://ci.example/runs/7",
+    ):
+        assert fact in told
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.value) for kind in FindingKind])
+@pytest.mark.parametrize("form", [pytest.param(form, id=form.value) for form in (Format.TEXT, Format.MARKDOWN)])
+def test_finding_that_says_nothing_of_itself_is_explained(kind: FindingKind, form: Format) -> None:
+    """Nobody has to look up what a kind of finding means."""
+    bare = Finding(kind=kind, scope=ScopeName("app"))
+    told = render(run(target_report("prod", Status.CLEAN, findings=(bare,))), form)
+    (line,) = [line for line in told.splitlines() if explained(bare) in line]
+    assert len(explained(bare).split()) > 3
+    assert line
 
 
 def test_only_what_is_drawn_imports_rich() -> None:
