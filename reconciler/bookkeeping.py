@@ -133,9 +133,7 @@ class Books:
     def _grant(self, missing: tuple[Acl, ...], patience: Patience) -> None:
         scope = self._circle.scope
         plan = Plan(
-            changes=tuple(
-                PutAcl(scope=scope, principal=acl.principal, permission=acl.permission, lowers=False) for acl in missing
-            )
+            changes=tuple(PutAcl(scope=scope, principal=acl.principal, permission=acl.permission) for acl in missing)
         )
         manner = Manner(identity=self._circle.identity, patience=patience)
         results = apply(plan, (), self._workspace, self._workers, manner)

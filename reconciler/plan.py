@@ -11,10 +11,26 @@ the rest last.
 import enum
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 from reconciler.model import FoldedName, KeyName, Permission, Principal, RequestId, ScopeName, fold
+
+
+class Action(enum.StrEnum):
+    """What kind of change it is, in the words of reports; in the order of a summary."""
+
+    CREATE_SCOPE = "create-scope"
+    DELETE_SCOPE = "delete-scope"
+    PUT_ACL = "put-acl"
+    DELETE_ACL = "delete-acl"
+    PUT_SECRET = "put-secret"  # noqa: S105 - the word of an action
+    DELETE_SECRET = "delete-secret"  # noqa: S105 - likewise
+
+
+ACTIONS: Final = tuple(Action)
+"""Every one of them, in that order."""
 
 
 class PutReason(enum.Enum):
@@ -27,7 +43,7 @@ class PutReason(enum.Enum):
     """Git has another value than the one in the workspace."""
 
     DRIFTED = "drifted"
-    """The workspace was changed behind git's back (known from the ledger)."""
+    """The workspace was changed behind git's back: the ledger says that git's value was there, and it no longer is."""
 
     UNVERIFIABLE = "unverifiable"
     """The value in the workspace cannot be read, so it is written to be sure."""
@@ -89,8 +105,13 @@ class PutAcl:
     scope: ScopeName
     principal: Principal
     permission: Permission
-    lowers: bool
-    """The principal has more than this now."""
+    before: Permission | None = None
+    """What the principal has now; None for nothing."""
+
+    @property
+    def lowers(self) -> bool:
+        """Tell whether the principal has more than this now."""
+        return self.before is not None and self.permission < self.before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,21 +184,21 @@ def phase_of(change: Change) -> Phase:
             assert_never(change)
 
 
-def action_of(change: Change) -> str:
-    """Return the word that reports use: ``put-secret`` and so on."""
+def action_of(change: Change) -> Action:
+    """Return what kind of change it is."""
     match change:
         case CreateScope():
-            return "create-scope"
+            return Action.CREATE_SCOPE
         case DeleteScope():
-            return "delete-scope"
+            return Action.DELETE_SCOPE
         case PutAcl():
-            return "put-acl"
+            return Action.PUT_ACL
         case DeleteAcl():
-            return "delete-acl"
+            return Action.DELETE_ACL
         case PutSecret():
-            return "put-secret"
+            return Action.PUT_SECRET
         case DeleteSecret():
-            return "delete-secret"
+            return Action.DELETE_SECRET
         case _:
             assert_never(change)
 
@@ -195,11 +216,7 @@ def subject_of(change: Change) -> str:
             assert_never(change)
 
 
-ACTIONS: Final = ("create-scope", "delete-scope", "put-acl", "delete-acl", "put-secret", "delete-secret")
-"""Every word that `action_of` returns, in the order of a summary."""
-
-
-def _order(change: Change) -> tuple[Phase, FoldedName, str, FoldedName]:
+def _order(change: Change) -> tuple[Phase, FoldedName, Action, FoldedName]:
     return phase_of(change), fold(change.scope), action_of(change), fold(subject_of(change))
 
 
@@ -209,9 +226,12 @@ def _finding_order(finding: Finding) -> tuple[FoldedName, str, FoldedName]:
 
 def _facts(change: Change) -> dict[str, str]:
     """Return what tells ``change`` apart from any other, as flat text for the digest."""
-    facts = {"action": action_of(change), "scope": fold(change.scope), "subject": fold(subject_of(change))}
+    facts = {"action": action_of(change).value, "scope": fold(change.scope), "subject": fold(subject_of(change))}
     match change:
-        case PutAcl() | DeleteAcl():
+        case PutAcl():
+            facts["permission"] = change.permission.name
+            facts["before"] = "" if change.before is None else change.before.name
+        case DeleteAcl():
             facts["permission"] = change.permission.name
         case PutSecret() | DeleteSecret():
             facts["reason"] = change.reason.value
@@ -250,10 +270,6 @@ class Plan:
             counts[action_of(change).replace("-", "_")] += 1
         return {**counts, "unchanged": self.unchanged}
 
-    def digest_material(self) -> bytes:
-        """Return bytes that are equal for plans that do the same; see `digest_of`."""
-        return json.dumps([_facts(change) for change in self.changes], sort_keys=True).encode()
-
 
 class Outcome(enum.Enum):
     """What became of a change."""
@@ -285,10 +301,24 @@ class ChangeResult:
             raise ValueError(f"a change that is {self.outcome.value} says why exactly if it failed or was skipped")
 
 
-def digest_of(plans: dict[str, Plan]) -> str:
-    """Return ``sha256:…`` over the changes of a run, given target name to plan. Made of names only, never of values."""
-    digest = hashlib.sha256()
-    for target in sorted(plans):
-        digest.update(json.dumps(target).encode())
-        digest.update(plans[target].digest_material())
-    return f"sha256:{digest.hexdigest()}"
+def digest_of(plans: Mapping[tuple[str, str], Plan]) -> str:
+    """Return what an approval of a run is bound to: equal exactly for runs that do the same to the same workspaces.
+
+    Made of names only, never of values: a value that changes again between approval and run keeps the digest, as long
+    as it is the same keys that are put for the same reasons. The commit is what binds values.
+
+    Args:
+        plans: By name of the target and host of its workspace, so that a target that was pointed elsewhere meanwhile
+            needs a new approval.
+
+    Returns:
+        ``sha256:…``
+    """
+    material = [
+        [*whose, [_facts(change) for change in plan.changes]] for whose, plan in sorted(plans.items(), key=_by_target)
+    ]
+    return f"sha256:{hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()}"
+
+
+def _by_target(item: tuple[tuple[str, str], Plan]) -> tuple[str, str]:
+    return item[0]

@@ -7,13 +7,13 @@ from reconciler.model import fold
 from reconciler.survey import Absent, Known, MissingScope, ScopeState, Survey, UnknownScope, Unreadable, take
 from reconciler.workers import Workers
 from tests.fakes import Call, FakeWorkspace
-from tests.support.wishes import wish
+from tests.support.wishes import want, wish
 
 
 def _take(workspace: FakeWorkspace, **wanted: set[str]) -> Survey:
     wishes = [wish(scope, dict.fromkeys(keys, b"")) for scope, keys in wanted.items()]
     with Workers(4) as workers:
-        return take(workspace, workers, {one.scope: frozenset(one.keys) for one in wishes})
+        return take(workspace, workers, {one.scope: want(one) for one in wishes})
 
 
 def _failing(workspace: FakeWorkspace, operation: str, error: WorkspaceError, scope: str = "") -> None:

@@ -7,7 +7,7 @@ from reconciler.desired import DesiredKey, DesiredScope
 from reconciler.diff import Keep, diff, merge
 from reconciler.model import Acl, KeyName, Permission, Principal, Prune, ScopeName, SecretValue, fold
 from reconciler.plan import ChangeResult, Plan
-from reconciler.survey import UnknownScope, take
+from reconciler.survey import UnknownScope, Want, take
 from reconciler.workers import Workers
 from reconciler.workspace import Workspace
 
@@ -36,6 +36,11 @@ def wish(
     )
 
 
+def want(wish: DesiredScope) -> Want:
+    """Return what a survey has to know of a wish."""
+    return Want(keys=frozenset(wish.keys), acls=wish.acls, prune=wish.prune)
+
+
 def plan_for(
     workspace: Workspace,
     wishes: Sequence[DesiredScope],
@@ -45,7 +50,7 @@ def plan_for(
 ) -> Plan:
     """Survey the workspace and return what must change."""
     with Workers(4) as workers:
-        survey = take(workspace, workers, {one.scope: frozenset(one.keys) for one in wishes})
+        survey = take(workspace, workers, {one.scope: want(one) for one in wishes})
     keep = Keep(
         identity=survey.identity.name,
         groups=survey.identity.groups,
