@@ -38,7 +38,7 @@ from reconciler.plan import (
     PutAcl,
     PutSecret,
 )
-from reconciler.survey import Absent, Evidence, Known, ScopeState, ScopeSurvey, Unreadable
+from reconciler.survey import Absent, Evidence, Fingerprint, Known, ScopeState, ScopeSurvey, Unreadable
 from reconciler.workers import Workers
 from reconciler.workspace import Workspace
 
@@ -186,7 +186,7 @@ def _undone_put(value: SecretValue, evidence: Evidence) -> str | None:
             if evidence.value == value:
                 return None
             return "it was put, but the scope holds another value now: find out who else writes it, then run again"
-        case Unreadable():
+        case Unreadable() | Fingerprint():
             return None
         case Absent():
             return "it was put, but is gone again: find out who else deletes it, then run again"
