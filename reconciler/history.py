@@ -10,13 +10,24 @@ from datetime import datetime
 from typing import Final
 
 from reconciler.ledger.records import Entry
-from reconciler.model import fold
+from reconciler.model import FoldedName, fold
 from reconciler.plan import Finding, FindingKind
-from reconciler.policy import ScopeFile, ScopePolicy
+from reconciler.policy import ScopeFile, ScopePolicy, Sources
+from reconciler.policy.scope_files import RotationRule, read_scope_file
 from reconciler.pysops import Envelope, Metadata, Scalar, Sequence
 
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
+
+
+def changed_files(now: Sources, then: Sources) -> Mapping[str, ScopeFile]:
+    """Return the scope files of an earlier commit that are there now with other bytes, by path, as far as they parse.
+
+    Only these can tell `file_findings` anything: reading the others again would double the time that a run reads.
+    """
+    changed = (path for path in then.scope_files() if now.files.get(path, then.files[path]) != then.files[path])
+    read = (read_scope_file(path, then.files[path]) for path in changed)
+    return {file.path: file for file in read if isinstance(file, ScopeFile)}
 
 
 def file_findings(now: Iterable[ScopePolicy], then: Mapping[str, ScopeFile]) -> tuple[Finding, ...]:
@@ -28,8 +39,8 @@ def file_findings(now: Iterable[ScopePolicy], then: Mapping[str, ScopeFile]) -> 
 
     Args:
         now: What the run is about.
-        then: Path to file, of the commit that was applied last. A file that is not there says nothing, and nor does one
-            without usable metadata.
+        then: Path to file, of the commit that was applied last; see `changed_files`. A file that is not there says
+            nothing, and nor does one without usable metadata.
     """
     told: dict[str, tuple[tuple[FindingKind, str], ...]] = {}
     found: list[Finding] = []
@@ -93,15 +104,25 @@ def rotation_findings(policy: ScopePolicy, entry: Entry, now_ms: int) -> tuple[F
         entry: What the ledger knows of it: keys that it does not know have no age.
         now_ms: Milliseconds since the epoch.
     """
+    named, any_days = _limits(policy.rotation)
     found: list[Finding] = []
-    for key in policy.keys:
-        rule = next((rule for rule in policy.rotation if rule.key is None or fold(rule.key) == fold(key)), None)
-        record = entry.record(key)
-        if rule is None or record is None:
+    for key in policy.keys if policy.rotation else ():
+        days, record = named.get(fold(key), any_days), entry.record(key)
+        if days is None or record is None:
             continue
         age_ms = now_ms - record.changed.at_ms
-        if age_ms > rule.days * _DAY_MS:
+        if age_ms > days * _DAY_MS:
             # Rounded up: 90 days and an hour, of 90, is not "changed 90 days ago".
-            detail = f"changed {math.ceil(age_ms / _DAY_MS)} days ago, at most {rule.days}"
+            detail = f"changed {math.ceil(age_ms / _DAY_MS)} days ago, at most {days}"
             found.append(Finding(kind=FindingKind.ROTATION_DUE, scope=policy.scope, key=key, detail=detail))
     return tuple(found)
+
+
+def _limits(rules: tuple[RotationRule, ...]) -> tuple[Mapping[FoldedName, int], int | None]:
+    """Return the days by key, and those of all other keys; None where nothing is said of them."""
+    named: dict[FoldedName, int] = {}
+    for rule in rules:
+        if rule.key is None:
+            return named, rule.days
+        named.setdefault(fold(rule.key), rule.days)
+    return named, None
