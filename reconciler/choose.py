@@ -42,10 +42,10 @@ class Files:
         Raises:
             UsageError: RECONCILER_EXTRA_HOSTS is not a list of hosts.
         """
-        self._root = settings.root
+        self._checkout = git.Checkout(settings.root)
         self._extra_hosts = policy.parse_extra_hosts(settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
         self._allow_dirty = settings.allow_dirty
-        self._sources = git.read_work_tree(settings.root)
+        self._sources = self._checkout.read_work_tree()
         self.tree = policy.load(self._sources, self._extra_hosts)
         """The work tree."""
 
@@ -56,9 +56,9 @@ class Files:
         Raises:
             Refused: Git does not work on the repository, or it has no commit yet.
         """
-        if self._allow_dirty or not git.is_repository(self._root):
+        if self._allow_dirty or not self._checkout.is_repository:
             return None
-        sources = git.read_commit(self._root)
+        sources = self._checkout.read_commit()
         return policy.load(sources, self._extra_hosts), sources
 
     def is_in_tree(self, selector: str) -> bool:
@@ -87,7 +87,7 @@ class Files:
         if not (in_commit or everything) or self.committed is None:
             return _chosen(self.tree, self._sources, selectors, everything=everything)
         committed, sources = self.committed
-        dirty = git.uncommitted(self._root)
+        dirty = self._checkout.uncommitted()
         chosen = _chosen(committed, sources, in_commit, everything=everything, dirty=dirty)
         if everything:
             chosen = tuple(one for one in chosen if not one.selected.target.embedded)
