@@ -10,13 +10,19 @@ Rules:
    by fingerprint. Somebody else's re-creation is theirs.
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, assert_never
 
 from reconciler.errors import Refused
-from reconciler.ledger.records import Entry, FoundEntry, FoundHead
-from reconciler.model import Acl, FoldedName, Principal, ScopeName, SecretValue
+from reconciler.ledger.records import Entry, FoundEntry, FoundHead, Garbled, Head, Missing
+from reconciler.model import Acl, FoldedName, Principal, ScopeName, SecretValue, fold
 from reconciler.workspace import SecretInfo
+
+
+_MOST_NAMED: Final = 3
+"""Grants that a refusal names before it counts the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,14 @@ class Insiders:
 
     def outsiders(self, acls: tuple[Acl, ...]) -> tuple[Acl, ...]:
         """Return the grants that git does not explain: of somebody else, or higher than git says."""
-        raise NotImplementedError
+        operators = set(map(fold, self.operators))
+        granted = {fold(acl.principal): acl.permission for acl in self.acls}
+        return tuple(
+            acl
+            for acl in acls
+            if (name := fold(acl.principal)) not in operators
+            and (name not in granted or acl.permission > granted[name])
+        )
 
 
 def vouches(
@@ -45,7 +58,11 @@ def vouches(
         acls: Every grant; None when they cannot be read, which counts as if an outsider had one.
         insiders: Who may have grants.
     """
-    raise NotImplementedError
+    for secret in listed.values():
+        record = entry.record(secret.key)
+        if record is not None and record.seen_ms == secret.updated_ms:
+            return True
+    return acls is not None and not insiders.outsiders(acls)
 
 
 def is_ours(entry: Entry, secret: SecretInfo, value: SecretValue | None) -> bool | None:
@@ -54,14 +71,27 @@ def is_ours(entry: Entry, secret: SecretInfo, value: SecretValue | None) -> bool
     Args:
         entry: What the ledger says; it vouches for the scope.
         secret: The key as it is listed.
-        value: What was read; None when it was not read, or cannot be.
+        value: What was read; None when it was not read, or cannot be. What was read counts for more than a timestamp.
+            Where it cannot be read and the answer is None, the key is not ours.
     """
-    raise NotImplementedError
+    name = entry.name_tag(secret.key)
+    record = entry.keys.get(name)
+    written = [group.puts[name] for group in entry.intents if name in group.puts]
+    if record is not None:
+        written.append(record.value)
+    if not written:
+        return False
+    if value is not None:
+        found = entry.value_tag(secret.key, value)
+        return any(hmac.compare_digest(found, tag) for tag in written)
+    return True if record is not None and record.seen_ms == secret.updated_ms else None
 
 
 def grant_is_ours(entry: Entry, acl: Acl) -> bool:
     """Tell whether a grant is one that we made, or were about to make, as it is."""
-    raise NotImplementedError
+    tag = entry.principal_tag(acl.principal)
+    made = [entry.grants.get(tag), *(group.grants.get(tag) for group in entry.intents)]
+    return acl.permission in made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +141,13 @@ class Sight:
 
 
 def claim(
-    sight: Sight | None, found: FoundEntry, head: FoundHead, insiders: Insiders, new: Entry, allowed: Allowed
+    sight: Sight | None,
+    found: FoundEntry,
+    head: FoundHead,
+    insiders: Insiders,
+    new: Entry,
+    allowed: Allowed,
+    scope: ScopeName | None = None,
 ) -> Claim:
     """Decide whether a scope is ours.
 
@@ -123,5 +159,68 @@ def claim(
         insiders: Who may have grants.
         new: The entry to begin with where there is none; its owner is ours.
         allowed: What the command line allows.
+        scope: Its name, for a refusal where there is no sight.
     """
-    raise NotImplementedError
+    found = _about(found, new)
+    if isinstance(found, Entry) and found.owner != new.owner:
+        if allowed.take_over:
+            return Owned(entry=new, adopted=sight is not None)
+        return NotOurs(refusal=_of_another_owner(sight.scope if sight is not None else scope, found, new))
+    if sight is None:
+        return Owned(entry=found if isinstance(found, Entry) else new)
+    if isinstance(found, Entry) and sight.vouched:
+        return Owned(entry=found)
+    is_closed = sight.acls is not None and not insiders.outsiders(sight.acls)
+    is_lost = not isinstance(found, Entry) and is_closed and _names(head, new)
+    if is_lost or allowed.adopt or (sight.equal and is_closed):
+        return Owned(entry=new, adopted=not is_lost)
+    return NotOurs(refusal=_unclaimed(sight, found, insiders))
+
+
+def _about(found: FoundEntry, new: Entry) -> FoundEntry:
+    """Return what was found, unless it is about another scope or workspace: an entry that was copied proves nothing."""
+    if isinstance(found, Entry) and (found.place, found.scope) != (new.place, new.scope):
+        return Garbled(why="it is about another scope")
+    return found
+
+
+def _names(head: FoundHead, new: Entry) -> bool:
+    return isinstance(head, Head) and (head.owner, head.place) == (new.owner, new.place) and new.scope in head.scopes
+
+
+def _of_another_owner(scope: ScopeName | None, found: Entry, new: Entry) -> Refused:
+    named = "a scope that git names" if scope is None else f"scope {scope}"
+    return Refused(
+        f"{named} belongs to owner {found.owner} by the ledger, and targets.yaml says that we are {new.owner}",
+        advice="find out who that is; if it is to be yours from now on, pass --take-over: what is there counts as "
+        "theirs, so nothing is deleted by that",
+    )
+
+
+def _unclaimed(sight: Sight, found: FoundEntry, insiders: Insiders) -> Refused:
+    match found:
+        case Missing():
+            what = "exists, and the ledger has no entry for it"
+        case Garbled(why=why):
+            what = f"exists, and the ledger's entry for it cannot be used: {why}"
+        case Entry():
+            what = "is not the one that the ledger knows: nothing is left of what was recorded there"
+        case _:
+            assert_never(found)
+    return Refused(
+        f"scope {sight.scope} {what}; {_why_open(sight, insiders)}",
+        advice="find out who made it and what it is for (reconciler list shows what it holds); if git is to manage it "
+        "from now on, pass --adopt",
+    )
+
+
+def _why_open(sight: Sight, insiders: Insiders) -> str:
+    """Return why the scope is not adopted without a word."""
+    if sight.acls is None:
+        return "who has a grant on it cannot be told"
+    outsiders = sorted(insiders.outsiders(sight.acls), key=lambda acl: (-acl.permission, fold(acl.principal)))
+    if not outsiders:
+        return "it does not hold just what git says"
+    more = len(outsiders) - _MOST_NAMED
+    named = ", ".join(f"{acl.principal} has {acl.permission.name}" for acl in outsiders[:_MOST_NAMED])
+    return f"git does not name all who have a grant on it: {named}" + (f" and {more} more" if more > 0 else "")
