@@ -136,4 +136,6 @@ def _chosen(
     dirty: tuple[str, ...] = (),
 ) -> tuple[Chosen, ...]:
     selection = rules.select(selectors, everything=everything)
-    return tuple(Chosen(selected=selected, sources=sources, dirty=dirty) for selected in selection.targets)
+    return tuple(
+        Chosen(selected=selected, sources=sources, owner=selection.owner, dirty=dirty) for selected in selection.targets
+    )

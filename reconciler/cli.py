@@ -85,6 +85,7 @@ class _Context:
 
     def __init__(self, root: Path, *, verbose: bool) -> None:
         self.root = root
+        self.verbose = verbose
         self.observer = terminal.Terminal(verbose=verbose)
 
     def settings(self, selectors: tuple[str, ...] = (), **options: Any) -> "Settings":  # noqa: ANN401  # passed on
@@ -275,7 +276,7 @@ def plan(
     with terminal.reported_failure(settings, form, output_file):
         report = plan_run(settings, context.observer)
     pending = detailed_exitcode and any(target.plan for target in report.targets)
-    terminal.print_report(report, form, output_file)
+    terminal.print_report(report, form, output_file, verbose=context.verbose)
     _leave(report.exit_code or (EXIT_PENDING if pending else 0))
 
 
@@ -300,14 +301,15 @@ def apply(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Make workspaces hold what git says (also called reconcile)."""
-    from reconciler.reconcile import apply_run
+    from reconciler.reconcile import Approval, apply_run
 
     declined = False
 
-    def confirm(planned: "RunReport") -> bool:
+    def confirm(planned: "RunReport") -> Approval:
         nonlocal declined
-        declined = not (yes or terminal.ask(planned))
-        return not declined
+        agreed = None if yes else terminal.ask(planned)
+        declined = agreed is False
+        return Approval.ASSUMED if agreed is None else Approval.GIVEN if agreed else Approval.DECLINED
 
     settings = context.settings(selectors, **options)
     terminal.check_output_file(output_file, context.root)
@@ -316,7 +318,7 @@ def apply(
     if declined and form == "text" and output_file is None and terminal.is_terminal(sys.stdout):
         click.echo("nothing was written", err=True)  # the plan stands above the question
     else:
-        terminal.print_report(report, form, output_file)
+        terminal.print_report(report, form, output_file, verbose=context.verbose)
     _leave(report.exit_code)
 
 
@@ -411,6 +413,36 @@ def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options
     found = run(context.settings(selectors, **options), context.observer)
     terminal.show(form, text=partial(report.render_listing, found), json=partial(report.render_listing_json, found))
     _leave(0 if all(listing.complete for listing in found) else EXIT_WORKSPACE)
+
+
+@cli.command()
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@_everything
+@_requesting
+@_showing
+@click.pass_obj
+def status(context: _Context, /, selectors: tuple[str, ...], form: str, **options: Any) -> None:  # noqa: ANN401
+    """Show how workspaces stand to git and to what was applied.
+
+    Per scope and key: managed, drifted, orphaned, unmanaged, pending; when it changed, by which commit and author. Needs
+    no key of the files; what git holds and nobody applied yet is seen by plan.
+
+    \b
+    Examples:
+      reconciler status
+      reconciler status prod/payments
+      reconciler status --all -o json | jq '.targets[].summary'
+    """
+    from reconciler import report
+    from reconciler.status import status as run
+
+    found = run(context.settings(selectors, **options), context.observer)
+    terminal.show(
+        form,
+        text=partial(report.render_status, found, width=terminal.columns(sys.stdout)),
+        json=partial(report.render_status_json, found),
+    )
+    _leave(0 if all(target.complete for target in found) else EXIT_WORKSPACE)
 
 
 @cli.command()

@@ -10,7 +10,8 @@ fails does not stop the others, nor does a scope.
 """
 
 import contextlib
-from collections.abc import Callable
+import enum
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -27,12 +28,13 @@ from reconciler.errors import (
     WorkspaceError,
     exit_code_of,
 )
+from reconciler.halting import halting
 from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.plan import Plan, digest_of
 from reconciler.policy import Target
 from reconciler.policy.sources import RULES_FILE
 from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
-from reconciler.session import Session
+from reconciler.session import Connecting, Session
 from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
 from reconciler.workers import Workers
@@ -43,32 +45,20 @@ Outcomes = list[tuple[TargetReport, frozenset[int]]]
 """Of each target, with the exit codes that it earned."""
 
 
-def plan_run(settings: Settings, observer: Observer) -> RunReport:
+class Approval(enum.Enum):
+    """What became of the question whether to go on."""
+
+    GIVEN = "given"
+    """Somebody has seen the plan and agreed to it: no other change may be made."""
+
+    ASSUMED = "assumed"
+    """Nobody was asked."""
+
+    DECLINED = "declined"
+
+
+def plan_run(settings: Settings, observer: Observer, *, connecting: Connecting = connected) -> RunReport:
     """Say what `apply_run` would do. Sends no write request.
-
-    Raises:
-        UsageError: An unknown target or scope.
-        InvalidInput: The selection breaks a rule that shows without a key; nothing was contacted.
-        Refused: git does not work here.
-    """
-    started = _now()
-    outcomes: Outcomes = []
-    for chosen in _chosen(settings, observer):
-        if chosen.dirty:
-            observer.say(f"{chosen.name}: planning the commit; the work tree has changes: {', '.join(chosen.dirty)}")
-        with Session(chosen, settings, observer) as session:
-            session.survey()
-            outcomes.append(session.outcome())
-    return _report(settings, started, outcomes)
-
-
-def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunReport], bool]) -> RunReport:
-    """Make the workspaces hold what git says.
-
-    Args:
-        settings: What to do.
-        observer: Whom to tell how it goes.
-        confirm: Asked once, with the plan, when there are changes to a workspace that is not embedded.
 
     Raises:
         UsageError: An unknown target or scope.
@@ -79,19 +69,77 @@ def apply_run(settings: Settings, observer: Observer, confirm: Callable[[RunRepo
     with contextlib.ExitStack() as stack:
         sessions: list[Session] = []
         for chosen in _chosen(settings, observer):
-            session = stack.enter_context(Session(chosen, settings, observer))
-            sessions.append(session)
+            if chosen.dirty:
+                observer.say(
+                    f"{chosen.name}: planning the commit; the work tree has changes: {', '.join(chosen.dirty)}"
+                )
+            session = Session(chosen, settings, observer, now_ms=_ms(started), connecting=connecting)
+            sessions.append(stack.enter_context(session))
+            session.survey()
+        _limit_deletes(settings, sessions)
+        return _report(settings, started, [session.outcome() for session in sessions])
+
+
+def apply_run(
+    settings: Settings,
+    observer: Observer,
+    confirm: Callable[[RunReport], Approval],
+    *,
+    connecting: Connecting = connected,
+) -> RunReport:
+    """Make the workspaces hold what git says.
+
+    While changes are made, the first SIGINT, SIGTERM or SIGHUP lets what is in flight end, has it written down, and
+    ends the run with exit code 130; the second one ends it at once, as the first one does at any other time.
+
+    Args:
+        settings: What to do.
+        observer: Whom to tell how it goes.
+        confirm: Asked once, with the plan, when there are changes to a workspace that is not embedded.
+        connecting: Opens workspaces.
+
+    Raises:
+        UsageError: An unknown target or scope.
+        InvalidInput: The selection breaks a rule that shows without a key; nothing was contacted.
+        Refused: git does not work here.
+    """
+    started = _now()
+    with contextlib.ExitStack() as stack:
+        sessions: list[Session] = []
+        for chosen in _chosen(settings, observer):
+            session = Session(chosen, settings, observer, now_ms=_ms(started), applying=True, connecting=connecting)
+            sessions.append(stack.enter_context(session))
             if (refusal := guard.uncommitted(chosen.dirty)) is not None:
                 session.fail(refusal)
             else:
                 session.survey()
-        if any(session.plan and not session.target.embedded for session in sessions):
-            planned = _report(settings, started, [session.outcome() for session in sessions])
-            if not confirm(planned):
+        _limit_deletes(settings, sessions)
+        planned = _report(settings, started, [session.outcome() for session in sessions])
+        if settings.expect_plan is not None:
+            refusal = guard.not_approved(planned.digest, settings.expect_plan)
+            if refusal is not None:
+                for session in sessions:
+                    session.refuse(refusal)
+        approval = Approval.ASSUMED
+        if any(session.will_change and not session.target.embedded for session in sessions):
+            approval = confirm(planned)
+            if approval is Approval.DECLINED:
                 return _report(settings, started, [session.outcome() for session in sessions], extra=EXIT_INTERRUPTED)
-        for session in sessions:
-            session.apply()
+        bound = approval is Approval.GIVEN or settings.expect_plan is not None
+        with halting(observer.say) as halt:
+            for session in sessions:
+                session.apply(halt, frozenset(session.plan.changes) if bound else None)
         return _report(settings, started, [session.outcome() for session in sessions])
+
+
+def _limit_deletes(settings: Settings, sessions: Sequence[Session]) -> None:
+    """Have no key deleted where the run would delete more than it may."""
+    if settings.allow_deletes is None:
+        return
+    total = sum(session.deletes for session in sessions)
+    if (refusal := guard.too_many_deletes(total, settings.allow_deletes)) is not None:
+        for session in sessions:
+            session.keep_keys(refusal)
 
 
 def _chosen(settings: Settings, observer: Observer) -> tuple[Chosen, ...]:
@@ -117,7 +165,7 @@ def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:
         tool_version=__version__,
         started=now,
         finished=now,
-        run_url=_run_url(settings),
+        run_url=settings.run_url,
         digest=digest_of({}),
         targets=tuple(
             TargetReport(
@@ -282,20 +330,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
 def _report(settings: Settings, started: datetime, outcomes: Outcomes, *, extra: int = 0) -> RunReport:
     codes = frozenset({extra}.union(*(codes for _, codes in outcomes)))
     return RunReport(
         tool_version=__version__,
         started=started,
         finished=_now(),
-        run_url=_run_url(settings),
-        digest=digest_of({report.target: report.plan for report, _ in outcomes}),
+        run_url=settings.run_url,
+        digest=digest_of({(report.target, report.host): report.plan for report, _ in outcomes}),
         targets=tuple(report for report, _ in outcomes),
         exit_code=exit_code_of(codes),
     )
-
-
-def _run_url(settings: Settings) -> str | None:
-    """Return the page of the pipeline run, from the variables that GitHub Actions sets."""
-    parts = [settings.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
-    return None if None in parts else "{}/{}/actions/runs/{}".format(*parts)

@@ -112,6 +112,9 @@ class Chosen:
 
     selected: SelectedTarget
     sources: Sources
+    owner: str | None = None
+    """UUID of who owns what is written; None only for embedded targets."""
+
     dirty: tuple[str, ...] = ()
     """Files whose state in the work tree is not that of the commit which is applied."""
 

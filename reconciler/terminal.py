@@ -145,26 +145,31 @@ def _emit(text: str) -> None:
         raise ReconcilerError(f"the report could not be written to stdout: {_reason(error)}") from None
 
 
-def rendered(report: "RunReport", form: str, stream: TextIO | None) -> str:
-    """Return ``report`` as ``stream`` can show it."""
+def rendered(report: "RunReport", form: str, stream: TextIO | None, *, verbose: bool = False) -> str:
+    """Return ``report`` as ``stream`` can show it, in detail if asked to."""
     from reconciler.report import Format, render
 
-    width = shutil.get_terminal_size().columns if is_terminal(stream) else None
-    return render(report, Format(form), color=colored(stream), width=width)
+    return render(report, Format(form), color=colored(stream), width=columns(stream), verbose=verbose)
 
 
-def print_report(report: "RunReport", form: str, output_file: Path | None) -> None:
-    """Print the report; with ``output_file`` write it there, and print the text one.
+def columns(stream: TextIO | None) -> int | None:
+    """Return how wide ``stream`` is; None where nobody looks at it."""
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None
+
+
+def print_report(report: "RunReport", form: str, output_file: Path | None, *, verbose: bool = False) -> None:
+    """Print the report; with ``output_file`` write it there, and print the text one, in detail if asked to.
 
     Raises:
         ReconcilerError: It could not be written. What the run did stays done.
     """
     if output_file is None:
-        _emit(rendered(report, form, sys.stdout))
+        _emit(rendered(report, form, sys.stdout, verbose=verbose))
         return
     from reconciler.report import Format, render
 
-    _keep(render(report, Format(form)), output_file, rendered(report, "text", sys.stdout))
+    kept = render(report, Format(form), verbose=verbose)
+    _keep(kept, output_file, rendered(report, "text", sys.stdout, verbose=verbose))
 
 
 def check_output_file(path: Path | None, root: Path) -> None:
@@ -229,10 +234,10 @@ def reported_failure(settings: "Settings", form: str, output_file: Path | None) 
         raise
 
 
-def ask(planned: "RunReport") -> bool:
-    """Show a plan and ask whether to carry it out. True without asking where nobody could answer."""
+def ask(planned: "RunReport") -> bool | None:
+    """Show a plan and ask whether to carry it out; None, without asking, where nobody could answer."""
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        return True
+        return None
     from reconciler.report import render_text
 
     width = shutil.get_terminal_size().columns

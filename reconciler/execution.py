@@ -1,0 +1,371 @@
+"""One attempt at carrying out what was decided for a target, and at writing down what came of it.
+
+In: a `Decision`, what git wants, the `Ground` it happens on. Out: an `Attempt`. In this order, so that a run that is
+killed anywhere leaves what the next one can tell apart and repair::
+
+    head -> entries with intents -> changes -> look again -> entries
+
+An entry says what was meant to be done before it is done. What it says afterwards was read back from the platform.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.apply import Gate, Manner, Patience, apply, verified
+from reconciler.bookkeeping import Books, NoLedgerPossible, Page
+from reconciler.decision import Account, Decision, in_scope, seen
+from reconciler.desired import DesiredScope
+from reconciler.errors import ReconcilerError, Refused, UnexpectedAnswer, WorkspaceError
+from reconciler.ledger.records import FoundHead, Head, RunId, Stamp, Tag, managed_tag
+from reconciler.ledger.settling import Aim, Seen, intending, settled
+from reconciler.ledger.trust import Circle, Trusted, Unwritten
+from reconciler.model import Acl, FoldedName, Permission, Principal, fold
+from reconciler.plan import (
+    Change,
+    ChangeResult,
+    CreateScope,
+    DeleteAcl,
+    DeleteScope,
+    DeleteSecret,
+    Outcome,
+    PutAcl,
+    PutSecret,
+)
+from reconciler.survey import Known, ScopeState, ScopeSurvey, UnknownScope, Unreadable, look_into
+from reconciler.workers import Workers
+from reconciler.workspace import Backend, ScopeInfo, Workspace
+
+
+NOT_BEGUN: Final = "not tried"
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+"""Shows that so many steps of something begin; see `reconciler.settings.Observer`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where, as whom and when an attempt happens."""
+
+    workspace: Workspace
+    workers: Workers
+    circle: Circle
+    """The ledger's scope and who may do what with it."""
+
+    standing: Unwritten | Trusted
+    owner: uuid.UUID
+    place: Tag
+    head: FoundHead
+    """What stands in the ledger."""
+
+    there: tuple[ScopeInfo, ...]
+    """All scopes of the workspace."""
+
+    stamp: Stamp
+    run: RunId
+    """New for each attempt."""
+
+    patience: Patience
+    halted: Callable[[], str | None]
+    """Why nothing more may be begun, as after a signal; None while it may."""
+
+    say: Callable[[str], None]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What came of it."""
+
+    results: tuple[ChangeResult, ...] = ()
+    """One per change of the plan, in the plan's order."""
+
+    failures: tuple[ReconcilerError, ...] = ()
+    is_overtaken: bool = False
+    """Another run has begun; what is left must be decided anew."""
+
+
+def is_due(
+    decision: Decision, head: FoundHead, standing: Unwritten | Trusted, ground_place: Tag, commit: str | None
+) -> bool:
+    """Tell whether there is anything to write, be it in the ledger alone."""
+    if decision.plan or any(account.is_due for account in decision.accounts.values()):
+        return True
+    if isinstance(standing, Unwritten):
+        return False
+    return _is_behind(head, decision, ground_place, commit) or bool(standing.missing)
+
+
+def _is_behind(head: FoundHead, decision: Decision, place: Tag, commit: str | None) -> bool:
+    if not isinstance(head, Head):
+        return True
+    managed = {managed_tag(place, account.scope) for account in decision.accounts.values()}
+    return (commit is not None and head.commit != commit) or not managed <= head.scopes
+
+
+def execute(decision: Decision, wishes: Sequence[DesiredScope], ground: Ground) -> Attempt:
+    """Carry out the plan of ``decision``, if there is one, and bring the ledger up to date.
+
+    Args:
+        decision: What to do; not refused.
+        wishes: Where the values are.
+        ground: Where, as whom and when.
+
+    Returns:
+        Never raises for what the platform does.
+    """
+    return _Execution(decision, wishes, ground).run()
+
+
+class _Execution:
+    """The state of one attempt."""
+
+    def __init__(self, decision: Decision, wishes: Sequence[DesiredScope], ground: Ground) -> None:
+        self._decision = decision
+        self._plan = decision.plan
+        self._wishes = wishes
+        self._ground = ground
+        self._stored = {name: account.found for name, account in decision.accounts.items()}
+        self._entries = {name: account.entry for name, account in decision.accounts.items()}
+        self._failures: list[ReconcilerError] = []
+        self._books: Books | None = Books(ground.workspace, ground.workers, ground.circle, self._head())
+
+    def run(self) -> Attempt:
+        """Do it all."""
+        if (why := self._ground.halted()) is not None:
+            return self._stopped(why)
+        try:
+            self._open()
+        except (Refused, WorkspaceError) as error:
+            self._failures.append(error)
+            return self._stopped("the ledger could not be written")
+        skipped = self._write_intents()
+        results = self._change(skipped)
+        if self._is_overtaken:
+            return Attempt(results=results, failures=tuple(self._failures), is_overtaken=True)
+        results = self._look_again(results)
+        return Attempt(results=results, failures=tuple(self._failures), is_overtaken=self._is_overtaken)
+
+    @property
+    def _is_overtaken(self) -> bool:
+        return self._books is not None and self._books.is_overtaken
+
+    def _head(self) -> Head:
+        """Return the head to write: where an owner stands, of all scopes that are still there."""
+        ground = self._ground
+        old = ground.head if isinstance(ground.head, Head) else None
+        there = {managed_tag(ground.place, info.name) for info in ground.there}
+        ours = {managed_tag(ground.place, account.scope) for account in self._decision.accounts.values()}
+        return Head(
+            owner=ground.owner,
+            place=ground.place,
+            # A work tree has no commit, and must not make the ledger forget which one was applied before.
+            commit=ground.stamp.commit or (None if old is None else old.commit),
+            at_ms=ground.stamp.at_ms,
+            run=ground.run,
+            identity=ground.circle.identity,
+            scopes=frozenset(ours | (there & old.scopes if old is not None else set())),
+        )
+
+    def _open(self) -> None:
+        if self._books is None:
+            return
+        try:
+            self._books.open(self._ground.standing, self._ground.patience)
+        except NoLedgerPossible:
+            self._books = None
+            self._ground.say(
+                f"{self._ground.circle.target}: no ledger, as this workspace lets nobody but users manage a new scope; "
+                "every value is read each time, and nothing is deleted under prune: owned"
+            )
+
+    def _stopped(self, why: str) -> Attempt:
+        results = tuple(
+            ChangeResult(change=change, outcome=Outcome.SKIPPED, error=f"{NOT_BEGUN}: {why}")
+            for change in self._plan.changes
+        )
+        return Attempt(results=results, failures=tuple(self._failures))
+
+    def _write_intents(self) -> frozenset[FoldedName]:
+        """Write what is about to be done; return the scopes in which it must not be, as that failed."""
+        if self._books is None:
+            return frozenset()
+        pages: list[Page] = []
+        for name, account in self._decision.accounts.items():
+            entry = intending(self._entries[name], self._aim(account), self._ground.stamp)
+            if entry != self._entries[name]:
+                pages.append(Page(scope=account.scope, entry=entry))
+        failed: set[FoldedName] = set()
+        for page, error in zip(pages, self._books.write(pages), strict=True):
+            if error is not None:
+                failed.add(fold(page.scope))
+                self._failures.append(in_scope(page.scope, error))
+            else:
+                self._entries[fold(page.scope)] = self._stored[fold(page.scope)] = page.entry
+        return frozenset(failed)
+
+    def _aim(self, account: Account) -> Aim:
+        changes = [change for change in self._plan.changes if fold(change.scope) == fold(account.scope)]
+        return Aim(
+            creates_scope=any(isinstance(change, CreateScope) for change in changes),
+            puts={
+                fold(change.key): account.wish.values[fold(change.key)]
+                for change in changes
+                if isinstance(change, PutSecret)
+            },
+            deletes=frozenset(fold(change.key) for change in changes if isinstance(change, DeleteSecret)),
+            grants={change.principal: change.permission for change in changes if isinstance(change, PutAcl)},
+        )
+
+    def _change(self, skipped: frozenset[FoldedName]) -> tuple[ChangeResult, ...]:
+        """Carry out the plan, apart from ``skipped`` scopes."""
+        ground = self._ground
+        possible = replace(
+            self._plan, changes=tuple(one for one in self._plan.changes if fold(one.scope) not in skipped)
+        )
+        watch = (lambda: None) if self._books is None else self._books.watch
+        manner = Manner(
+            identity=ground.circle.identity,
+            patience=ground.patience,
+            gate=Gate(before_batch=lambda: ground.halted() or watch(), before_change=ground.halted),
+        )
+        results: tuple[ChangeResult, ...] = ()
+        if possible:
+            with ground.progress("applying changes", len(possible.changes)) as step:
+                results = apply(possible, self._wishes, ground.workspace, ground.workers, manner, on_done=step)
+        by_change = {result.change: result for result in results}
+        unwritten = f"{NOT_BEGUN}: what is about to be done could not be written to the ledger"
+        return tuple(
+            by_change.get(change) or ChangeResult(change=change, outcome=Outcome.SKIPPED, error=unwritten)
+            for change in self._plan.changes
+        )
+
+    def _look_again(self, results: tuple[ChangeResult, ...]) -> tuple[ChangeResult, ...]:
+        """Read back what was put, as 200 is what the platform says and the value is what it does; write it down."""
+        ground = self._ground
+        tried = tuple(result for result in results if result.outcome in (Outcome.DONE, Outcome.FAILED))
+        wanted = _touched(tried)
+        states: Mapping[FoldedName, ScopeSurvey] = {}
+        if wanted:
+            with ground.progress("reading back", sum(map(len, wanted.values()))) as step:
+                states = look_into(ground.workspace, ground.workers, wanted, with_acls=False, on_read=step)
+        for state in states.values():
+            if isinstance(state, UnknownScope):
+                what = f"what was put could not be read back: {in_scope(state.scope, state.error)}"
+                self._failures.append(type(state.error)(what, advice=state.error.advice))
+        results = verified(results, self._wishes, states)
+        self._record(results, states)
+        return results
+
+    def _record(self, results: tuple[ChangeResult, ...], states: Mapping[FoldedName, ScopeSurvey]) -> None:
+        """Write the entries that are no longer true."""
+        if self._books is None:
+            return
+        pages: list[Page] = []
+        for name, account in self._decision.accounts.items():
+            mine = tuple(result for result in results if fold(result.change.scope) == name)
+            found = _seen_after(account, mine, states.get(name), self._ground.circle.identity)
+            if found is None:
+                continue  # Its intents stay open, and the next run finds out.
+            entry = settled(self._entries[name], found, account.wish, self._ground.stamp)
+            if entry != self._stored[name]:
+                pages.append(Page(scope=account.scope, entry=entry))
+        gone = [
+            result.change.scope
+            for result in results
+            if isinstance(result.change, DeleteScope) and result.outcome is Outcome.DONE
+        ]
+        if not pages and not gone:
+            return
+        if (why := self._books.watch()) is not None:
+            if not self._books.is_overtaken:
+                self._failures.append(
+                    UnexpectedAnswer(f"the ledger was not brought up to date: {why}", advice="run again")
+                )
+            return
+        errors = [*self._books.write(pages), *map(self._books.forget, gone)]
+        for scope, error in zip([*(page.scope for page in pages), *gone], errors, strict=True):
+            if error is not None:
+                self._failures.append(in_scope(scope, error))
+
+
+def _touched(results: Iterable[ChangeResult]) -> dict[ScopeInfo, frozenset[FoldedName]]:
+    """Return the scopes whose keys were changed, or may have been, with the keys that were put."""
+    keys: dict[FoldedName, set[FoldedName]] = {}
+    spelled: dict[FoldedName, ScopeInfo] = {}
+    for result in results:
+        change = result.change
+        if isinstance(change, PutSecret | DeleteSecret):
+            scope = fold(change.scope)
+            spelled.setdefault(scope, ScopeInfo(name=change.scope, backend=Backend.DATABRICKS))
+            put = keys.setdefault(scope, set())
+            if isinstance(change, PutSecret):
+                put.add(fold(change.key))
+    return {spelled[scope]: frozenset(put) for scope, put in keys.items()}
+
+
+def _seen_after(
+    account: Account, results: Sequence[ChangeResult], after: ScopeSurvey | None, identity: Principal
+) -> Seen | None:
+    """Return what is in a scope after the changes; None if that is not known.
+
+    Args:
+        account: The scope, with what was in it before.
+        results: Of its changes.
+        after: What was looked at again; None if no key was touched.
+        identity: Who ran.
+    """
+    before = seen(account.state)
+    acls = _acls_after(account, results, identity)
+    if after is None:
+        created = any(isinstance(result.change, CreateScope) for result in results)
+        if created and not all(result.outcome is Outcome.DONE for result in results):
+            return None
+        return replace(before, acls=acls)
+    if not isinstance(after, ScopeState):
+        return None
+    values = {
+        name: value
+        for name, value in before.values.items()
+        if name in after.listed and after.listed[name].updated_ms == before.listed[name].updated_ms
+    }
+    values |= {name: known.value for name, known in after.evidence.items() if isinstance(known, Known)}
+    put_unread = frozenset(
+        fold(result.change.key)
+        for result in results
+        if isinstance(result.change, PutSecret)
+        and result.outcome is Outcome.DONE
+        and isinstance(after.evidence.get(fold(result.change.key)), Unreadable)
+    )
+    return Seen(listed=after.listed, values=values, put_unread=put_unread, acls=acls)
+
+
+def _acls_after(account: Account, results: Sequence[ChangeResult], identity: Principal) -> tuple[Acl, ...] | None:
+    """Return the grants on a scope after the changes; None if they are not known.
+
+    They were read back as they were written, so this asks nothing.
+    """
+    changes = [result for result in results if isinstance(result.change, PutAcl | DeleteAcl)]
+    if any(result.outcome is Outcome.FAILED for result in changes):
+        return None
+    if isinstance(account.state, ScopeState):
+        before = account.state.acls
+    else:
+        before = (Acl(principal=identity, permission=Permission.MANAGE),)
+    if before is None:
+        return None
+    acls = {fold(acl.principal): acl for acl in before}
+    for result in changes:
+        _change_acl(acls, result.change, result.outcome)
+    return tuple(acls.values())
+
+
+def _change_acl(acls: dict[FoldedName, Acl], change: Change, outcome: Outcome) -> None:
+    if outcome is not Outcome.DONE:
+        return
+    if isinstance(change, PutAcl):
+        acls[fold(change.principal)] = Acl(principal=change.principal, permission=change.permission)
+    elif isinstance(change, DeleteAcl):
+        acls.pop(fold(change.principal), None)
