@@ -3,6 +3,7 @@
 Pure. A refusal names what it protects, why, and the way to go on that is meant.
 """
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
@@ -90,12 +91,12 @@ def older_commit(ancestry: Ancestry | None, *, commit: str, head: Head, allowed:
         case Ancestry.UNKNOWN_SHALLOW:
             return Refused(
                 f"this clone is shallow and does not show whether {ours} builds on {theirs}",
-                advice="fetch the whole history (git fetch --unshallow; fetch-depth: 0 of actions/checkout, "
-                "GIT_DEPTH: 0 of GitLab); or pass --allow-rollback if you are sure",
+                advice="fetch the whole history: git fetch --unshallow, or fetch-depth: 0 of actions/checkout, or "
+                "GIT_DEPTH: 0 of GitLab; pass --allow-rollback only if you know the answer",
             )
         case Ancestry.UNKNOWN_GONE:
             return Refused(
-                f"this repository does not have {theirs}, so nobody can tell whether {ours} builds on it",
+                f"this repository does not have {theirs}; nobody can tell whether {ours} builds on it",
                 advice="fetch it, or push it from where it was applied; if it is gone for good, look at the plan "
                 "and pass --allow-rollback once",
             )
@@ -105,7 +106,7 @@ def older_commit(ancestry: Ancestry | None, *, commit: str, head: Head, allowed:
 
 def _applied(head: Head, commit: str) -> str:
     at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=head.at_ms)
-    return f"{commit[:_COMMIT_CHARS]}, which {head.identity} applied last ({at:%Y-%m-%d %H:%M} UTC)"
+    return f"{commit[:_COMMIT_CHARS]}, applied last by {head.identity} at {at:%Y-%m-%d %H:%M} UTC"
 
 
 def deletions(scope: ScopeName, plan: Plan, *, owned: int) -> Refused | None:
@@ -128,7 +129,8 @@ def deletions(scope: ScopeName, plan: Plan, *, owned: int) -> Refused | None:
         keys = "its only key" if deleted == 1 else f"all {deleted} keys"
         what = f"scope {scope} would lose {keys} and get none"
     elif owned >= _MANY_KEYS and deleted * 100 > owned * _MOST_DELETED_PERCENT:
-        share = f"{deleted * 100 // owned} %, and more than {_MOST_DELETED_PERCENT} % may be a mistake"
+        percent = math.ceil(1000 * deleted / owned) / 10  # upwards, as 30.02 of at most 30 is not 30.0
+        share = f"{percent:g} %, and more than {_MOST_DELETED_PERCENT} % may be a mistake"
         what = f"scope {scope} would lose {deleted} of {owned} keys ({share})"
     else:
         return None
