@@ -9,7 +9,10 @@
 
 import asyncio
 import base64
+import inspect
 import json
+import socket
+import struct
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -67,8 +70,15 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """Reset the connection without a byte of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
     """Do not answer."""
+
+    seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +88,13 @@ class StoreInstead:
     value: bytes
 
 
-Reaction: TypeAlias = Say | Break | Hang | StoreInstead
+Reaction: TypeAlias = Say | Break | Reset | Hang | StoreInstead
 
 
 @dataclass(slots=True, kw_only=True)
 class _Fault:
     operation: str | None
-    react: Callable[[Asked], Reaction]
+    choose: Callable[[Asked], Reaction]
     scope: str | None
     key: str | None
     after: bool
@@ -139,9 +149,9 @@ class Faults:
             times: how often; None for ever.
             skip: how many to let pass before.
         """
-        react = reaction if callable(reaction) else lambda _: reaction
+        choose = reaction if callable(reaction) else lambda _: reaction
         self._faults.append(
-            _Fault(operation=operation, react=react, scope=scope, key=key, after=after, times=times, skip=skip)
+            _Fault(operation=operation, choose=choose, scope=scope, key=key, after=after, times=times, skip=skip)
         )
         return self
 
@@ -153,29 +163,36 @@ class Faults:
         """Wrap the application."""
 
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
-            body = await _whole(receive) if scope["method"] != "GET" else b""
-            asked = _asked(scope, body)
+            body = await whole_body(receive) if scope["method"] != "GET" else b""
+            asked = asked_of(scope, body)
             self.asked.append(asked)
             fault = next((each for each in self._faults if each.fits(asked)), None)
             if fault is None:
-                await app(scope, _again(body), send)
+                await app(scope, sent_again(body), send)
                 return
             if fault.after:
-                await app(scope, _again(body), _swallow)
-            reaction = fault.react(asked)
+                await app(scope, sent_again(body), swallow)
+            reaction = fault.choose(asked)
             if isinstance(reaction, StoreInstead):
                 fields = {**json.loads(body), "bytes_value": base64.b64encode(reaction.value).decode()}
-                await app(scope, _again(json.dumps(fields).encode()), send)
+                await app(scope, sent_again(json.dumps(fields).encode()), send)
             else:
-                await _react(reaction, send)
+                await react(reaction, send)
 
         return faulty
 
 
-async def _react(reaction: Say | Break | Hang, send: Send) -> None:
+async def react(reaction: Say | Break | Reset | Hang, send: Send) -> None:
+    """Do instead of answering, or answer, what ``reaction`` says."""
     match reaction:
-        case Hang():
-            await asyncio.sleep(30)
+        case Hang(seconds=seconds):
+            await asyncio.sleep(seconds)
+        case Reset():
+            transport = _transport_under(send)
+            # Closing resets a connection that does not linger.
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
         case Break():
             # Without a body behind it the server breaks the connection off.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
@@ -190,7 +207,22 @@ async def _react(reaction: Say | Break | Hang, send: Send) -> None:
             await send({"type": "http.response.body", "body": reaction.body})
 
 
-async def _whole(receive: Receive) -> bytes:
+def _transport_under(send: Send) -> asyncio.Transport:
+    """Return the connection that ``send`` writes to, which ASGI keeps from its applications.
+
+    It is the method of an object of uvicorn, within functions that wrap it.
+    """
+    inner = getattr(send, "__self__", None)
+    if inner is not None:
+        found: asyncio.Transport = inner.transport
+        return found
+    wrapped = (cell.cell_contents for cell in getattr(send, "__closure__", None) or ())
+    (within,) = (each for each in wrapped if inspect.isroutine(each))
+    return _transport_under(within)
+
+
+async def whole_body(receive: Receive) -> bytes:
+    """Return the body of a request."""
     body = bytearray()
     while True:
         message = await receive()
@@ -199,18 +231,21 @@ async def _whole(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _again(body: bytes) -> Receive:
+def sent_again(body: bytes) -> Receive:
+    """Return what hands ``body`` to an application."""
+
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
 
 
-async def _swallow(_message: Message) -> None:
-    pass
+async def swallow(_message: Message) -> None:
+    """Lose what an application answers."""
 
 
-def _asked(scope: Scope, body: bytes) -> Asked:
+def asked_of(scope: Scope, body: bytes) -> Asked:
+    """Return what a request is about."""
     fields = json.loads(body) if body else dict(urllib.parse.parse_qsl(scope["query_string"].decode()))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     return Asked(operation=str(scope["path"]).removeprefix(_API), fields=fields, headers=headers)

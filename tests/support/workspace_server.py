@@ -13,6 +13,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -46,9 +47,10 @@ class WorkspaceServer:
         principals: further users and groups that there are.
         latency_s: seconds that each request takes longer.
         admin_token: of the admin; None makes one. Two servers of one run need the same, as there is one environment.
+        state: file for what is in it; None keeps that in memory.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all of them optional and named
         self,
         *,
         rules: Rules | None = None,
@@ -56,10 +58,12 @@ class WorkspaceServer:
         principals: Sequence[str] = (),
         latency_s: float = 0.0,
         admin_token: str | None = None,
+        state: Path | None = None,
     ) -> None:
         self._calls: list[Call] = []
         self._stack = contextlib.ExitStack()
         self.emulator = Emulator(
+            state,
             middleware=(self._noting, *middleware),
             rules=rules,
             principals=principals,
