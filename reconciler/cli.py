@@ -424,8 +424,8 @@ def list_(context: _Context, /, selectors: tuple[str, ...], form: str, **options
 def status(context: _Context, /, selectors: tuple[str, ...], form: str, **options: Any) -> None:  # noqa: ANN401
     """Show how workspaces stand to git and to what was applied.
 
-    Per scope and key: managed, drifted, orphaned, unmanaged, pending; when it changed, by which commit and author. Needs
-    no key of the files; what git holds and nobody applied yet is seen by plan.
+    Per scope and key: managed, drifted, orphaned, unmanaged, pending; when it changed, by which commit and author.
+    Needs no key of the files; values that nobody applied yet are seen by plan.
 
     \b
     Examples:
