@@ -170,25 +170,44 @@ def _reporting(command: F) -> F:
     return command
 
 
+class _Allowance(click.Option):
+    """Lets through what is refused, or left alone, without it."""
+
+
+_allow = partial(click.option, cls=_Allowance)
+
+
 def _allowing(command: F) -> F:
     """Add the options of runs that lift guards, or look closer."""
     options = (
         click.option("--verify-values", is_flag=True, help="Read every value, also those that the ledger knows."),
-        click.option("--allow-dirty", is_flag=True, help="Use the files of the work tree, not those of the commit."),
-        click.option(
+        _allow("--allow-dirty", is_flag=True, help="Use the files of the work tree, not those of the commit."),
+        _allow(
             "--allow-deletes",
             type=click.IntRange(min=0),
             metavar="N",
-            help="Let the run delete up to N keys in all, however many of a scope.",
+            help="Delete up to N keys in the whole run, however many of one scope.",
         ),
-        click.option("--allow-rollback", is_flag=True, help="Take a commit that does not build on the last applied."),
-        click.option("--adopt", is_flag=True, help="Take charge of scopes that exist and are not ours."),
-        click.option("--take-over", is_flag=True, help="Take charge of scopes that another owner manages."),
-        click.option("--delete-scopes", is_flag=True, help="Delete scopes of ours that git no longer names."),
+        _allow("--allow-rollback", is_flag=True, help="Use a commit that does not build on the one applied last."),
+        _allow("--adopt", is_flag=True, help="Manage scopes that somebody created by other means."),
+        _allow("--take-over", is_flag=True, help="Manage scopes that another owner manages."),
+        _allow("--delete-scopes", is_flag=True, help="Delete scopes of ours that git no longer names."),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+class _Run(click.Command):
+    """Shows under a heading of its own what lifts guards."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options into the help."""
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        for heading, lifts in ("Options", False), ("To allow what is otherwise refused or left alone", True):
+            records = (one.get_help_record(ctx) for one in options if isinstance(one, _Allowance) is lifts)
+            with formatter.section(heading):
+                formatter.write_dl([record for record in records if record is not None])
 
 
 def _decryptor(_ctx: click.Context, _parameter: click.Parameter, value: str) -> "Decryptor":
@@ -231,7 +250,9 @@ def _leave(exit_code: int) -> None:
     default=Path(),
     help="Run as if started there, as git and make do.",
 )
-@click.option("-v", "verbose", is_flag=True, help="Say what the workspace answered to failed requests, values masked.")
+@click.option(
+    "-v", "verbose", is_flag=True, help="Say what failed requests were answered, values masked, and the id of each."
+)
 @click.version_option(__version__, prog_name="reconciler")
 @click.pass_context
 def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
@@ -249,7 +270,7 @@ def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
     ctx.obj = _Context(directory, verbose=verbose)
 
 
-@cli.command(epilog=_PLAN_EXAMPLES)
+@cli.command(cls=_Run, epilog=_PLAN_EXAMPLES)
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @_everything
 @_requesting
@@ -280,7 +301,7 @@ def plan(
     _leave(report.exit_code or (EXIT_PENDING if pending else 0))
 
 
-@cli.command(epilog=_APPLY_EXAMPLES)
+@cli.command(cls=_Run, epilog=_APPLY_EXAMPLES)
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @_everything
 @_requesting

@@ -8,6 +8,7 @@
     │   ├── InvalidInput                 4   shows without a key
     │   └── CannotDecrypt                5   shows on unlocking: no key, tag, MAC
     ├── Refused                          6   a guard said no
+    ├── Interrupted                    130   a signal ended the run before it had anything to tell
     └── WorkspaceError                   1   what the platform answered, or that it did not
         ├── Unreachable                      no answer within the time allowed
         ├── Unauthenticated                  no usable credential, or the platform did not accept it
@@ -183,6 +184,12 @@ class Refused(ReconcilerError):
     """A guard refused to go on; nothing was written to what it protects."""
 
     exit_code = EXIT_REFUSED
+
+
+class Interrupted(ReconcilerError):
+    """A signal ended the run before it had anything to tell."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 class WorkspaceError(ReconcilerError):

@@ -9,12 +9,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from reconciler.errors import InputError, ReconcilerError, Refused, UsageError
+from reconciler.errors import InputError, Interrupted, ReconcilerError, Refused, UsageError
 
 
 if TYPE_CHECKING:
@@ -221,17 +222,32 @@ def reported_failure(settings: "Settings", form: str, output_file: Path | None) 
     """Give programs a document, too, when the run ends before it began; people get the lines on stderr.
 
     Raises:
-        InputError, Refused: As it was raised inside, once the document is written.
+        InputError, Refused, UsageError, KeyboardInterrupt: As it was raised inside, once the document is written.
         ReconcilerError: It could not be written.
     """
     try:
         yield
-    except (InputError, Refused) as error:
-        if form != "text" or output_file is not None:
-            from reconciler.reconcile import failed_report
-
-            print_report(failed_report(settings, error), form, output_file)
+    except (InputError, Refused, UsageError) as error:
+        _report_failure(settings, error, form, output_file)
         raise
+    except KeyboardInterrupt:
+        # While changes are made the first interrupt ends the run with a report of its own: this one came before, or is
+        # the second.
+        ended = Interrupted("interrupted before there was a report", advice="run the same command again")
+        _report_failure(settings, ended, form, output_file)
+        raise
+
+
+def _report_failure(settings: "Settings", error: ReconcilerError, form: str, output_file: Path | None) -> None:
+    if form == "text" and output_file is None:
+        return
+    from reconciler.reconcile import failed_report
+
+    try:
+        settings.wanted()
+    except UsageError:  # no target is named, which is the error itself
+        settings = replace(settings, everything=True)
+    print_report(failed_report(settings, error), form, output_file)
 
 
 def ask(planned: "RunReport") -> bool | None:

@@ -29,6 +29,7 @@ def test_a_run_without_complaint_exits_with_zero() -> None:
         pytest.param(errors.InvalidInput, 4, id="invalid input"),
         pytest.param(errors.CannotDecrypt, 5, id="cannot decrypt"),
         pytest.param(errors.Refused, 6, id="refused"),
+        pytest.param(errors.Interrupted, 130, id="interrupted"),
         pytest.param(errors.WorkspaceError, 1, id="workspace"),
         pytest.param(errors.NotFound, 1, id="below workspace"),
     ],
