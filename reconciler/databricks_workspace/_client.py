@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from reconciler.databricks_workspace._calls import Call, MalformedAnswer, Operation
@@ -46,7 +46,7 @@ _PRINCIPALS: Final = "a principal is a user name, the display name of a group, o
 class DatabricksWorkspace:
     """One workspace under one identity. Made by `reconciler.databricks_workspace.connect`; safe in several threads."""
 
-    def __init__(  # called in one place, with names
+    def __init__(  # noqa: PLR0913  # called in one place, with names
         self,
         *,
         host: str,
@@ -56,6 +56,7 @@ class DatabricksWorkspace:
         counter: "RequestCounter",
         explain: Callable[[Operation, Exception], WorkspaceError],
         on_detail: Callable[[str], None] | None,
+        secrets_sent: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
         """Take over a client that is ready to be used."""
         self._host = host
@@ -65,6 +66,7 @@ class DatabricksWorkspace:
         self._counter = counter
         self._explain = explain
         self._on_detail = on_detail
+        self._secrets_sent = secrets_sent
         self._closed = threading.Event()
 
     @property
@@ -262,6 +264,8 @@ class DatabricksWorkspace:
     def _known(self, value: SecretValue | None) -> Iterator[bytes]:
         for credential in self._call.credentials:
             yield credential.rpartition(" ")[2].encode()
+        # The workspace may issue tokens as well, and then knows what they were issued for.
+        yield from self._secrets_sent()
         if value is not None:
             yield value.reveal()
 

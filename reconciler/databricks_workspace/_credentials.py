@@ -12,6 +12,8 @@ own are ours (`_oauth`), one exchange for the lifetime of a token (`_tokens`). T
 import base64
 import binascii
 import json
+import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -56,6 +58,9 @@ _NO_ANSWER: Final = (requests.ConnectionError, requests.Timeout, requests.except
 _MOST_LAYERS: Final = 10
 """Exceptions around one another that are looked at: the SDK has three."""
 
+_MOST_SECRETS: Final = 64
+"""That are masked, the latest. An exchange adds two or three, so these are those of a day."""
+
 _MOST_REFUSAL_BYTES: Final = 64 * 1024
 _FRONT_DOOR: Final = (requests.codes.forbidden, str(requests.codes.forbidden))
 """What stands as ``error_code`` where the front door does not know a token, or not any more. A denial of what the owner
@@ -65,11 +70,14 @@ of the token may not do has a word there, such as PERMISSION_DENIED."""
 class BoundedCredentials(sdk.CredentialsStrategy):
     """The strategy given to the SDK's configuration. All that fails in it fails as CredentialFailure."""
 
-    def __init__(self, timeout_s: float) -> None:
-        """Allow ``timeout_s`` for one exchange of tokens."""
+    def __init__(self, timeout_s: float, *, now: Callable[[], float] = time.monotonic) -> None:
+        """Allow ``timeout_s`` for one exchange of tokens; ``now`` is the clock by which they expire, in seconds."""
         self._timeout_s = timeout_s
+        self._now = now
         self._name = "none"
         self._tokens: Tokens | None = None
+        self._lock = threading.Lock()
+        self._secrets: tuple[str, ...] = ()
 
     def auth_type(self) -> str:
         """Return the name of the strategy that was found."""
@@ -103,6 +111,15 @@ class BoundedCredentials(sdk.CredentialsStrategy):
                 return self._of_the_sdk(name, headers)
         raise failure
 
+    def secrets(self) -> tuple[bytes, ...]:
+        """Return what was sent for a token, and the tokens, to be masked in what a server says."""
+        return tuple(secret.encode("utf-8", "surrogateescape") for secret in self._secrets)
+
+    def _note_secret(self, secret: str) -> None:
+        with self._lock:
+            if secret not in self._secrets:
+                self._secrets = (*self._secrets, secret)[-_MOST_SECRETS:]
+
     def renewing(self, authenticate: Authenticate) -> Authenticate:
         """Return what does as ``authenticate`` does, and replaces a token that the platform refuses, once."""
         if self._tokens is None:
@@ -111,11 +128,13 @@ class BoundedCredentials(sdk.CredentialsStrategy):
 
     def _exchanged(self, name: str, source: Source) -> Headers:
         def exchange() -> Issued:
-            with Exchange(self._timeout_s) as asking:
-                return source(asking)
+            with Exchange(self._timeout_s, on_secret=self._note_secret) as asking:
+                issued = source(asking)
+            self._note_secret(issued.headers["Authorization"].rpartition(" ")[2])
+            return issued
 
         self._name = name
-        self._tokens = Tokens(exchange, timeout_s=self._timeout_s)
+        self._tokens = Tokens(exchange, timeout_s=self._timeout_s, now=self._now)
         # Now, so that what fails is told as authenticating, before anything is asked of the workspace.
         self._tokens.headers()
         return self._tokens.headers
@@ -132,7 +151,7 @@ class BoundedCredentials(sdk.CredentialsStrategy):
             made = bounded()
             return Issued(headers=made, lifetime_s=_lifetime_of(made.get("Authorization", "")))
 
-        self._tokens = Tokens(exchange, timeout_s=self._timeout_s)
+        self._tokens = Tokens(exchange, timeout_s=self._timeout_s, now=self._now)
         return self._tokens.headers
 
     def _bounded(self, headers: Headers) -> Headers:

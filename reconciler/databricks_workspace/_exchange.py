@@ -64,10 +64,19 @@ _MOST_LIFETIME_S: Final = 86_400.0
 class Exchange:
     """The requests of one exchange, which together take no longer than the time allowed. For one thread."""
 
-    def __init__(self, timeout_s: float, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Start the time."""
+    def __init__(
+        self, timeout_s: float, *, on_secret: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Start the time.
+
+        Args:
+            timeout_s: For all of it.
+            on_secret: Told what is sent that must not be shown, whoever may quote it later.
+            sleep: Waits for so many seconds.
+        """
         self._call = Call(timeout_s)
         self._call.begin()
+        self._on_secret = on_secret
         self._sleep = sleep
         self._session = requests.Session()
         self._session.max_redirects = 0
@@ -114,6 +123,8 @@ class Exchange:
             CredentialFailure: What is to be sent cannot be, or what comes is not what the standard says.
         """
         host = urlsplit(url).hostname or ""
+        for secret in _secrets_in(headers or {}, form or {}, login):
+            self._on_secret(secret)
 
         def send() -> requests.Response:
             return self._session.request(
@@ -146,6 +157,11 @@ class Exchange:
             return False
         self._sleep(pause_s)
         return True
+
+
+def _secrets_in(headers: Mapping[str, str], form: Mapping[str, str], login: tuple[str, str] | None) -> tuple[str, ...]:
+    bearer = headers.get("Authorization", "").rpartition(" ")[2]
+    return tuple(filter(None, (bearer, form.get("subject_token"), login[1] if login else None)))
 
 
 class _Failure:

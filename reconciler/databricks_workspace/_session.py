@@ -105,6 +105,7 @@ def open_workspace(
         counter=counter,
         explain=lambda operation, error: failure_of(operation, error, call),
         on_detail=on_detail,
+        secrets_sent=credentials.secrets,
     )
 
 
