@@ -13,7 +13,7 @@ import pytest
 
 from reconciler import __version__
 from reconciler.cli import cli, main
-from reconciler.errors import EXIT_INVALID_INPUT, EXIT_USAGE
+from reconciler.errors import EXIT_INVALID_INPUT, EXIT_REFUSED, EXIT_USAGE
 from tests.support.cli import PACKAGE_ROOT, Cli
 
 
@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Cli:
 
 def test_commands_are_those_of_the_contract() -> None:
     """The names that scripts rely on."""
-    assert COMMANDS == ["apply", "emulator", "get", "list", "plan", "reconcile", "targets", "validate"]
+    assert COMMANDS == ["apply", "emulator", "get", "list", "plan", "reconcile", "status", "targets", "validate"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -172,6 +172,13 @@ MISTAKES: Final = [
     pytest.param(("plan", "--detailled-exitcode"), "--detailed-exitcode", id="option"),
     pytest.param(("plan", "-o", "xml"), "'json'", id="choice"),
     pytest.param(("plan", "--concurrency", "0"), "1<=x<=64", id="range"),
+    pytest.param(("apply", "--allow-deletes", "-1"), "x>=0", id="deletes-below-none"),
+    pytest.param(("apply", "--allow-deletes", "all"), "valid integer", id="deletes-without-a-number"),
+    pytest.param(("apply", "--expect-plan", "latest"), "sha256:", id="digest-of-another-form"),
+    pytest.param(("apply", "--expect-plan", f"sha256:{'A' * 64}"), "sha256:", id="digest-in-upper-case"),
+    pytest.param(("apply", "--expect-plan", f"sha256:{'0' * 64}\n"), "sha256:", id="digest-and-a-line-feed"),
+    pytest.param(("apply", "--expect-plan", ""), "sha256:", id="no-digest-where-a-variable-was-empty"),
+    pytest.param(("plan", "--expect-plan", f"sha256:{'0' * 64}"), "--expect-plan", id="digest-of-what-is-only-planned"),
     pytest.param(("get", "demo/secrets"), "KEY", id="missing-argument"),
     pytest.param(("apply", "demo", "--all"), "not both", id="all-and-a-target"),
 ]
@@ -183,6 +190,45 @@ def test_mistake_is_usage_and_says_what_is_meant(run: Cli, arguments: tuple[str,
     done = run(*arguments).expect(EXIT_USAGE)
     assert said in done.stderr
     assert done.stdout == ""
+
+
+ALLOWANCES: Final = (
+    "--allow-dirty",
+    "--allow-deletes",
+    "--allow-rollback",
+    "--adopt",
+    "--take-over",
+    "--delete-scopes",
+)
+"""What lifts guards; the same for planning and for applying, so that a plan shows what will be applied."""
+
+
+@pytest.mark.parametrize("name", ["plan", "apply", "reconcile"])
+def test_what_lifts_guards_stands_apart_in_the_help(name: str, run: Cli) -> None:
+    """Somebody who looks for an option does not come across these by chance."""
+    usual, _, lifting = run(name, "--help").stdout.partition("To allow what is otherwise refused")
+    listed = [line.split()[0] for line in lifting.splitlines() if line.startswith("  --")]
+    assert listed == list(ALLOWANCES)
+    assert not any(f"  {option} " in usual for option in ALLOWANCES)
+
+
+@pytest.mark.parametrize("name", ["plan", "apply"])
+def test_what_lifts_guards_is_taken_where_there_is_nothing_to_lift(name: str, run: Cli) -> None:
+    """A pipeline may give all of them always, though it had better not."""
+    given = [word for option in ALLOWANCES for word in ((option, "3") if option == "--allow-deletes" else (option,))]
+    done = run(name, *given, "--verify-values", "-o", "json").expect()
+    assert done.target["status"] == ("pending" if name == "plan" else "applied")
+
+
+def test_only_the_plan_that_was_approved_is_applied(run: Cli) -> None:
+    """Another digest than that of the plan writes nothing, and says what to do; the plan's own applies it, once."""
+    digest = json.loads(run("plan", "-o", "json").expect().stdout)["digest"]
+    refused = run("apply", "--expect-plan", f"sha256:{'0' * 64}", "-o", "json").expect(EXIT_REFUSED)
+    assert digest in str(refused.target["errors"])
+    assert refused.target["requests"]["write"] == 0
+    assert run("apply", "--expect-plan", digest, "-o", "json").expect().target["summary"]["put_secret"] == 7
+    again = run("apply", "--expect-plan", digest, "-o", "json").expect(EXIT_REFUSED)
+    assert again.target["requests"]["write"] == 0
 
 
 def test_selector_twice_is_one_run(run: Cli) -> None:
