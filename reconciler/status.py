@@ -294,9 +294,11 @@ class _Judge:
         verdict = claim(sight, state.found, self._survey.head, insiders, new, Allowed())
         match verdict:
             case NotOurs(refusal=refusal):
-                unmanaged = KeyStanding.UNMANAGED
-                return _told(name, ScopeStanding.UNMANAGED, wanted, state, unmanaged, detail=refusal.with_advice())
-            case Owned() if state.entry is None:
+                detail = refusal.with_advice()
+                if isinstance(state.found, Missing) and state.acls is not None and not insiders.outsiders(state.acls):
+                    detail = "the ledger has no entry for it: apply adopts it if it holds just what git says"
+                return _told(name, ScopeStanding.UNMANAGED, wanted, state, KeyStanding.UNMANAGED, detail=detail)
+            case Owned(entry=entry) if entry != state.entry:
                 detail = f"{_loss(state)}: the next apply reads every value and begins a new one"
                 return _told(name, ScopeStanding.MANAGED, wanted, state, KeyStanding.UNKNOWN, detail=detail)
             case Owned(entry=entry):

@@ -108,8 +108,9 @@ def _row(key: KeyStatus) -> Line:
     if changed is None:
         return Line((*cells, Cell("")), 4)
     commit = "work tree" if changed.commit is None else changed.commit[:COMMIT_CHARS]
-    author = Cell(_author(changed), Tone.QUIET)
-    return Line((*cells, Cell(minute(changed.at), Tone.QUIET), Cell(commit, Tone.QUIET), author), 4)
+    # Without the mail address, for which 80 columns are too few; JSON has it.
+    name = _author(changed).partition(" <")[0]
+    return Line((*cells, Cell(minute(changed.at), Tone.QUIET), Cell(commit, Tone.QUIET), Cell(name, Tone.QUIET)), 4)
 
 
 def _author(changed: Changed) -> str:
@@ -127,7 +128,7 @@ def _strangers(names: Sequence[ScopeName]) -> str:
     shown = sorted(names, key=fold)[:_MOST_STRANGERS]
     more = len(names) - len(shown)
     also = f" and {more} more (reconciler list shows them)" if more else ""
-    return f"{count(len(names), 'further scope')}, unmanaged: {', '.join(map(escape_text, shown))}{also}"
+    return f"{count(len(names), 'further scope')}, which git does not name: {', '.join(map(escape_text, shown))}{also}"
 
 
 def _total(targets: Sequence[TargetStatus]) -> str:
