@@ -12,7 +12,7 @@ from typing import Final
 from reconciler.ledger.records import Entry
 from reconciler.model import FoldedName, fold
 from reconciler.plan import Finding, FindingKind
-from reconciler.policy import ScopeFile, ScopePolicy, Sources
+from reconciler.policy import ScopeFile, ScopePolicy
 from reconciler.policy.scope_files import RotationRule, read_scope_file
 from reconciler.pysops import Envelope, Metadata, Scalar, Sequence
 
@@ -20,13 +20,13 @@ from reconciler.pysops import Envelope, Metadata, Scalar, Sequence
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
-def changed_files(now: Sources, then: Sources) -> Mapping[str, ScopeFile]:
-    """Return the scope files of an earlier commit that are there now with other bytes, by path, as far as they parse.
+def read_files(before: Mapping[str, bytes]) -> Mapping[str, ScopeFile]:
+    """Return those of the files of an earlier commit that are documents, by path.
 
-    Only these can tell `file_findings` anything: reading the others again would double the time that a run reads.
+    Args:
+        before: Path to bytes; of files that have not changed there is nothing to tell (`reconciler.git.read_before`).
     """
-    changed = (path for path in then.scope_files() if now.files.get(path, then.files[path]) != then.files[path])
-    read = (read_scope_file(path, then.files[path]) for path in changed)
+    read = (read_scope_file(path, data) for path, data in before.items())
     return {file.path: file for file in read if isinstance(file, ScopeFile)}
 
 
@@ -39,7 +39,7 @@ def file_findings(now: Iterable[ScopePolicy], then: Mapping[str, ScopeFile]) -> 
 
     Args:
         now: What the run is about.
-        then: Path to file, of the commit that was applied last; see `changed_files`. A file that is not there says
+        then: Path to file, of the commit that was applied last; see `read_files`. A file that is not there says
             nothing, and nor does one without usable metadata.
     """
     told: dict[str, tuple[tuple[FindingKind, str], ...]] = {}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import policy
-from reconciler.history import changed_files, file_findings, rotation_findings
+from reconciler.history import file_findings, read_files, rotation_findings
 from reconciler.ledger.records import KeyRecord, Stamp, Tag, new_entry
 from reconciler.model import KeyName, Prune, ScopeName
 from reconciler.plan import Finding, FindingKind
@@ -62,8 +62,8 @@ def _scopes(sources: Sources) -> tuple[ScopePolicy, ...]:
 
 def _found(now: bytes | None, then: bytes | None, path: str = PATH) -> set[tuple[FindingKind, str]]:
     """Return kind and scope of what is found about a file that was there at two commits."""
-    sources = [_sources({} if data is None else {path: data}) for data in (now, then)]
-    findings = file_findings(_scopes(sources[0]), changed_files(sources[0], sources[1]))
+    scopes = _scopes(_sources({} if now is None else {path: now}))
+    findings = file_findings(scopes, read_files({} if then is None else {path: then}))
     assert all(path in finding.detail for finding in findings)
     return {(finding.kind, finding.scope) for finding in findings}
 
@@ -97,7 +97,7 @@ def test_rolled_back_file_names_both_times(encrypt: Encrypt) -> None:
     """So that somebody can look up what was committed when."""
     then = encrypt()
     now = _sources({PATH: _written(then, "2026-02-01T00:00:00Z")})
-    finding = file_findings(_scopes(now), changed_files(now, _sources({PATH: then})))[0]
+    finding = file_findings(_scopes(now), read_files({PATH: then}))[0]
     assert finding.detail == (
         f"{PATH} was written 2026-02-01T00:00:00Z, and what stood there at the commit applied last {WRITTEN}"
     )
@@ -168,22 +168,13 @@ def test_file_that_is_gone_or_moved_says_nothing(encrypt: Encrypt) -> None:
     data = encrypt()
     assert _found(None, data) == set()
     now = _sources({"secrets/moved.yaml": _written(data, "2026-02-01T00:00:00Z")})
-    assert file_findings(_scopes(now), changed_files(now, _sources({PATH: data}))) == ()
+    assert file_findings(_scopes(now), read_files({PATH: data})) == ()
 
 
 def test_only_scopes_of_the_run_are_told(encrypt: Encrypt) -> None:
     """A selector leaves the rest alone."""
-    now, then = _sources({PATH: encrypt()}), _sources({PATH: encrypt()})
-    (scope,) = (scope for scope in _scopes(now) if scope.scope == "other")
-    assert [finding.scope for finding in file_findings([scope], changed_files(now, then))] == ["other"]
-
-
-def test_only_changed_scope_files_are_read_again(encrypt: Encrypt) -> None:
-    """Parsing takes most of the time that reading takes."""
-    kept, old, new = encrypt(), encrypt(), encrypt()
-    then = _sources({"secrets/kept.yaml": kept, PATH: old, "secrets/gone.yaml": old, "secrets/x.agekey": b"1"})
-    now = _sources({"secrets/kept.yaml": kept, PATH: new, "secrets/new.yaml": new, "secrets/x.agekey": b"2"})
-    assert set(changed_files(now, then)) == {PATH}
+    (scope,) = (scope for scope in _scopes(_sources({PATH: encrypt()})) if scope.scope == "other")
+    assert [finding.scope for finding in file_findings([scope], read_files({PATH: encrypt()}))] == ["other"]
 
 
 def _policy(rules: tuple[RotationRule, ...], *keys: str) -> ScopePolicy:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reconciler.git._attributes import hidden_changes
 from reconciler.git._checkout import Checkout
+from reconciler.git._commit import read_before
 from reconciler.git._history import ancestry, authors
 from reconciler.git._work_tree import tracked
 from reconciler.policy.sources import Sources
@@ -25,6 +26,7 @@ __all__ = [
     "is_repository",
     "is_tracked",
     "prefix",
+    "read_before",
     "read_commit",
     "read_work_tree",
     "uncommitted",

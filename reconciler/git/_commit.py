@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,8 @@ from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
 
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
+_FILES: Final = frozenset({b":100644", b":100755", b"100644", b"100755"})
+"""Modes of regular files as ``git diff-tree`` prints them, before and after."""
 
 
 def read_commit(root: Path, where: Repository | None, commit: str | None) -> Sources:
@@ -66,6 +68,57 @@ def read_commit(root: Path, where: Repository | None, commit: str | None) -> Sou
         if rules is None
         else RulesFile(path=rules[1].path, data=blobs[rules[1].blob], prefix=rules[0].prefix),
     )
+
+
+def read_before(root: Path, *, commit: str, head: str, paths: Collection[str]) -> Mapping[str, bytes]:
+    """Return what stood in files that changed since another commit: path to bytes, as committed.
+
+    Args:
+        root: the directory of the run, within a repository.
+        commit: full hash, of the commit that the run is about.
+        head: full hash, of the other one.
+        paths: which files matter, relative to the directory of the run.
+
+    Returns:
+        Those of ``paths`` that are regular files at both commits, other ones at each, and not too large. Nothing where
+        git does not have all of them, as in a partial clone: nothing is fetched to tell.
+
+    Raises:
+        ValueError: one of the commits is no full hash.
+    """
+    try:
+        output = ask(
+            root,
+            "diff-tree",
+            "-r",
+            "-z",
+            "--raw",
+            "--no-renames",
+            "--no-abbrev",
+            "--relative",
+            checked_hash(head),
+            checked_hash(commit),
+            "--",
+            FOLDER,
+        )
+        fields = output.split(b"\0")
+        # Each is ":MODE MODE HASH HASH STATUS", a NUL, and the path; mode and hash of ``head`` come first.
+        changes = zip((record.split() for record in fields[0::2]), map(os.fsdecode, fields[1::2]), strict=False)
+        before = {path: facts[2].decode() for facts, path in changes if path in paths and _FILES.issuperset(facts[:2])}
+        found = _blobs(root, _small(root, frozenset(before.values())))
+    except Refused:
+        return {}
+    return {path: found[blob] for path, blob in before.items() if blob in found}
+
+
+def _small(root: Path, blobs: frozenset[str]) -> frozenset[str]:
+    """Return those that are no larger than a scope file may be."""
+    if not blobs:
+        return blobs
+    names = "".join(f"{name}\n" for name in blobs).encode()
+    output = ask(root, "cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=names).decode("ascii")
+    sizes = (line.split() for line in output.splitlines())
+    return frozenset(name for name, size in sizes if int(size) <= sources.MAX_FILE_BYTES)
 
 
 def _rules(beside: Mapping[str, _TreeEntry], prefix: str) -> tuple[tuple[Level, _TreeEntry] | None, Problem | None]:

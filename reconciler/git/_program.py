@@ -24,8 +24,11 @@ _SETTINGS: Final = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": os.devnull,
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
     "GIT_PAGER": "cat",
 }
+
+"""Git before 2.45 does not know GIT_NO_LAZY_FETCH: there a fetch is begun, and no protocol is allowed to it."""
 
 _OPTIONS: Final = (
     "--no-pager",

@@ -137,6 +137,70 @@ def test_partial_clone_knows_all_commits(
     assert set(git.authors(clone, [*line, NOWHERE])) == set(line)
 
 
+def test_partial_clone_is_not_completed(repo: SecretsRepo, tmp_path: Path) -> None:
+    """What was left out is not fetched, be it there to be had: a run goes to no other host than it was told."""
+    first = repo.commit()
+    second = repo.write("secrets/a/b.yaml", "b: 2\n").commit()
+    repo.git("config", "uploadpack.allowFilter", "true")
+    clone = _clone(repo, tmp_path / "clone", "--filter=blob:none")
+    there = repo.git("-C", str(clone), "count-objects", "--verbose")
+    assert git.ancestry(clone, commit=second, head=first) is Ancestry.DESCENDANT
+    assert git.read_before(clone, commit=second, head=first, paths={"secrets/a/b.yaml"}) == {}
+    with pytest.raises(Refused):
+        git.read_commit(clone, first)
+    assert repo.git("-C", str(clone), "count-objects", "--verbose") == there
+    assert git.read_commit(clone).files["secrets/a/b.yaml"] == b"b: 2\n"
+
+
+def test_files_that_changed_are_read_as_they_were(repo: SecretsRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are asked for, were regular files and still are; the others cost nothing."""
+    for name in ("kept", "changed", "gone", "was-link", "is-link", "unasked", "mode", "to\u00e9"):
+        repo.write(f"secrets/{name}.yaml", f"{name}: 1\n")
+    (repo.root / "secrets/was-link.yaml").unlink()
+    (repo.root / "secrets/was-link.yaml").symlink_to("kept.yaml")
+    first = repo.commit()
+    for name in ("changed", "unasked", "new", "to\u00e9"):
+        repo.write(f"secrets/{name}.yaml", f"{name}: 2\n")
+    for name in ("gone", "was-link", "is-link"):
+        (repo.root / f"secrets/{name}.yaml").unlink()
+    repo.write("secrets/was-link.yaml", "was: 2\n")
+    (repo.root / "secrets/is-link.yaml").symlink_to("kept.yaml")
+    (repo.root / "secrets/mode.yaml").chmod(0o755)
+    second = repo.commit()
+    asked = {f"secrets/{name}.yaml" for name in ("kept", "changed", "gone", "new", "was-link", "is-link", "to\u00e9")}
+    with traced(repo.root, monkeypatch) as calls:
+        assert git.read_before(repo.root, commit=second, head=first, paths=asked) == {
+            "secrets/changed.yaml": b"changed: 1\n",
+            "secrets/to\u00e9.yaml": "to\u00e9: 1\n".encode(),
+        }
+        assert calls() == ["diff-tree", "cat-file", "cat-file"]
+        assert git.read_before(repo.root, commit=second, head=first, paths=()) == {}
+        assert calls() == ["diff-tree"]
+    assert git.read_before(repo.root, commit=second, head=NOWHERE, paths=asked) == {}
+    with pytest.raises(ValueError, match="40 or 64 hexadecimal digits"):
+        git.read_before(repo.root, commit=second, head="HEAD", paths=asked)
+
+
+def test_files_of_a_subdirectory_are_named_from_there(repo: SecretsRepo) -> None:
+    """A monorepo: what is beside the directory of the run does not count, though it be called alike."""
+    for value in "12":
+        for path in ("secrets/x.yaml", "team/secrets/x.yaml"):
+            repo.write(path, f"{path}: {value}\n")
+        repo.git("init", "--quiet")
+        repo.git("add", "--all", "--force", ".")
+        repo.git("commit", "--quiet", "--message", value)
+    first, second = (repo.git("rev-parse", name).strip() for name in ("HEAD~1", "HEAD"))
+    found = git.read_before(repo.root / "team", commit=second, head=first, paths={"secrets/x.yaml"})
+    assert found == {"secrets/x.yaml": b"team/secrets/x.yaml: 1\n"}
+
+
+def test_files_that_were_too_large_are_left_out(repo: SecretsRepo) -> None:
+    """No scope file is that large."""
+    first = repo.write("secrets/large.yaml", b"x" * (16 * 1024 * 1024 + 1)).commit()
+    second = repo.write("secrets/large.yaml", "x").commit()
+    assert git.read_before(repo.root, commit=second, head=first, paths={"secrets/large.yaml"}) == {}
+
+
 def _replaced(repo: SecretsRepo, line: tuple[str, ...], other: str) -> None:
     repo.git("replace", "--graft", line[4], other)
 
