@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator import Emulator, Middleware, Rules
+from reconciler.model import LEDGER_SCOPE
 from tests.emulator.caller import Answer, Caller
 
 
@@ -102,9 +103,13 @@ class WorkspaceServer:
         del self._calls[: len(taken)]
         return taken
 
-    def writes(self) -> list[Call]:
-        """Return the writing requests among the `traffic`."""
+    def all_writes(self) -> list[Call]:
+        """Return the writing requests among the `traffic`, those to the ledger as well."""
         return [call for call in self.traffic() if call.method != "GET"]
+
+    def writes(self) -> list[Call]:
+        """Return the writing requests among the `traffic`, without those to the ledger."""
+        return [call for call in self.all_writes() if call.scope != LEDGER_SCOPE]
 
     # What a test does, or wants to know, without leaving a trace in the traffic.
 
@@ -143,8 +148,9 @@ class WorkspaceServer:
         return sorted(secret["key"] for secret in self._asked("list", scope=scope).get("secrets", []))
 
     def scopes(self) -> list[str]:
-        """Return the names of all scopes, sorted."""
-        return sorted(scope["name"] for scope in self._asked("scopes/list").get("scopes", []))
+        """Return the names of all scopes but the ledger's, sorted."""
+        names = {scope["name"] for scope in self._asked("scopes/list").get("scopes", [])}
+        return sorted(names - {LEDGER_SCOPE})
 
     def grants(self, scope: str) -> dict[str, str]:
         """Return who has which permission on a scope."""
