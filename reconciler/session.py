@@ -33,7 +33,7 @@ from reconciler.errors import (
     WorkspaceError,
 )
 from reconciler.execution import Attempt, Ground, execute, is_due
-from reconciler.history import file_findings
+from reconciler.history import file_findings, read_files
 from reconciler.ledger.ownership import Allowed
 from reconciler.ledger.records import NOBODY, RUN_ID_BYTES, SALT_BYTES, Head, RunId, Stamp, place_tag
 from reconciler.ledger.trust import Circle, Trusted, Unwritten
@@ -235,12 +235,12 @@ class Session:
         return git.ancestry(self._settings.root, commit=commit, head=survey.head.commit)
 
     def _files_then(self, survey: Survey) -> Mapping[str, policy.ScopeFile]:
-        """Return the scope files of the commit that was applied last, as far as git has them; else none."""
-        head = survey.head.commit if isinstance(survey.head, Head) else None
-        if self._ancestry(survey) not in (Ancestry.DESCENDANT, Ancestry.OLDER, Ancestry.DIVERGED) or head is None:
+        """Return the files that changed, as they were at the commit applied last; none where git does not have them."""
+        commit, head = self._stamp.commit, survey.head.commit if isinstance(survey.head, Head) else None
+        if self.target.embedded or commit is None or head is None or head == commit:
             return {}
-        then = policy.load(git.read_commit(self._settings.root, head))
-        return {file.path: file for file in then.files}
+        paths = {file.path for scope in self._chosen.selected.scopes for file in scope.files}
+        return read_files(git.read_before(self._settings.root, commit=commit, head=head, paths=paths))
 
     def _open(self) -> Workspace:
         """Connect in this thread, which can be interrupted, and unlock in another: neither waits for the other."""

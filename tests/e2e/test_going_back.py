@@ -108,6 +108,18 @@ def test_shallow_clone_is_refused_where_it_cannot_tell(app: App, tmp_path: Path)
     assert app.values() == {"a": b"3"}
 
 
+def test_partial_clone_can_apply(app: App, tmp_path: Path) -> None:
+    """It has all commits; that files of the older one are missing, and are not fetched, keeps nobody from applying."""
+    app.commit({"a": "1"})
+    app.apply()
+    app.commit({"a": "2"})
+    app.repo.git("config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    app.repo.git("clone", "--quiet", "--filter=blob:none", app.repo.root.as_uri(), str(clone))
+    app.run("apply", "prod", cwd=clone).expect()
+    assert app.values() == {"a": b"2"}
+
+
 def test_old_file_in_a_new_commit_is_told(app: App) -> None:
     """It is applied, as whoever reviews decides; the report says that it went back."""
     app.commit({"a": "1"})
