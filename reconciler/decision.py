@@ -67,6 +67,8 @@ class Account:
 
     state: ScopeState | MissingScope
     wish: Wish
+    adopted: bool = False
+    """The scope was there, and not ours before."""
 
     @property
     def is_due(self) -> bool:
@@ -219,13 +221,13 @@ def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Surve
     match verdict:
         case NotOurs(refusal=refusal):
             return _Part(failures=(refusal,))
-        case Owned(entry=entry):
+        case Owned(entry=entry, adopted=adopted):
             pass
         case _:
             assert_never(verdict)
     wished = Wish(values=values, acls=wish.acls)
     entry = settled(entry, seen(state), wished, terms.stamp)
-    account = Account(scope=wish.scope, found=state.found, entry=entry, state=state, wish=wished)
+    account = Account(scope=wish.scope, found=state.found, entry=entry, state=state, wish=wished, adopted=adopted)
     plan = diff(wish, state, keep, entry)
     if terms.allow_deletes is None and isinstance(state, ScopeState):
         excess = guard.deletions(wish.scope, plan, owned=owned_keys(state, entry, wish))

@@ -87,15 +87,13 @@ class Attempt:
     """Another run has begun; what is left must be decided anew."""
 
 
-def is_due(
-    decision: Decision, head: FoundHead, standing: Unwritten | Trusted, ground_place: Tag, commit: str | None
-) -> bool:
+def is_due(decision: Decision, head: FoundHead, standing: Unwritten | Trusted, place: Tag, commit: str | None) -> bool:
     """Tell whether there is anything to write, be it in the ledger alone."""
     if decision.plan or any(account.is_due for account in decision.accounts.values()):
         return True
     if isinstance(standing, Unwritten):
         return False
-    return _is_behind(head, decision, ground_place, commit) or bool(standing.missing)
+    return bool(standing.missing) or _is_behind(head, decision, place, commit)
 
 
 def _is_behind(head: FoundHead, decision: Decision, place: Tag, commit: str | None) -> bool:

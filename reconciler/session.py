@@ -319,7 +319,8 @@ class Session:
             self._is_interrupted = halt.reason() is not None
             if not attempt.is_overtaken or self._is_interrupted:
                 break
-            before = {change: result for change, result in before.items() if result.outcome is not Outcome.SKIPPED}
+            # What failed or was left is decided anew; what was done is part of the report.
+            before = {change: result for change, result in before.items() if result.outcome is Outcome.DONE}
             if restart > _RESTARTS:
                 self.fail(_overtaken(self.target.name))
                 break
@@ -407,6 +408,7 @@ class Session:
             results=tuple(by_change[change] for change in plan.changes),
             requests=RequestCount(read=0, write=0) if self._workspace is None else self._workspace.request_count(),
             errors=tuple(line for error in errors for line in _lines(error)),
+            adopted=tuple(account.scope for account in self._decision.accounts.values() if account.adopted),
         )
         return report, frozenset(codes)
 
