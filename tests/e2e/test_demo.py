@@ -115,10 +115,10 @@ def test_json_of_a_first_run_has_the_promised_fields(demo: Cli) -> None:
     identity = ("demo", "embedded://demo", "admin@example.com", None, "applied")
     assert tuple(target[name] for name in ("target", "host", "identity", "commit", "status")) == identity
     put = {"action": "put-secret", "scope": "secrets", "key": "db-port", "reason": "new", "result": "done"}
-    assert {**put, "error": None} in target["changes"]
+    assert {**put, "error": None, "request_id": None} in target["changes"]
     grant = {"action": "put-acl", "scope": "secrets", "principal": "users", "permission": "READ", "reason": None}
-    assert {**grant, "result": "done", "error": None} in target["changes"]
-    assert target["requests"]["write"] == 10
+    assert {**grant, "result": "done", "error": None, "request_id": None} in target["changes"]
+    assert target["requests"]["write"] == 10 + 4  # the ledger: its scope, head, and an entry before and after
     assert (target["findings"], target["errors"]) == ([], [])
 
 

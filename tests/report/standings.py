@@ -19,7 +19,9 @@ from tests.report.situations import COMMIT, HOSTILE
 
 OLDER: Final = "9abcdef01234567890abcdef01234567890abcde"
 
-ADA: Final = Changed(at=datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC), commit=COMMIT, author="Ada Lovelace <ada@example.com>")
+ADA: Final = Changed(
+    at=datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC), commit=COMMIT, author="Ada Lovelace <ada@example.com>"
+)
 GONE: Final = Changed(at=datetime(2025, 11, 30, 23, 59, 59, tzinfo=UTC), commit=OLDER, author=None)
 BY_HAND: Final = Changed(at=datetime(2025, 12, 1, tzinfo=UTC), commit=None, author=None)
 
