@@ -51,7 +51,7 @@ class WorkspaceServer:
         state: file for what is in it; None keeps that in memory.
     """
 
-    def __init__(  # noqa: PLR0913  # all of them optional and named
+    def __init__(  # all of them optional and named
         self,
         *,
         rules: Rules | None = None,
@@ -75,6 +75,7 @@ class WorkspaceServer:
     def __enter__(self) -> Self:
         self._stack.enter_context(self.emulator)
         self._admin = self._stack.enter_context(Caller(self.emulator, self.emulator.admin_token))
+        self._user = self._stack.enter_context(Caller(self.emulator, self.emulator.user_token))
         return self
 
     def __exit__(
@@ -123,6 +124,17 @@ class WorkspaceServer:
         del self._calls[before:]
         return answer
 
+    def call_as_user(self, operation: str, **fields: object) -> None:
+        """Write as somebody who is no administrator, such as one who makes a scope before us."""
+        before = len(self._calls)
+        answer = self._user.post(operation, **fields)
+        del self._calls[before:]
+        assert answer.status == 200, answer.text
+
+    def delete_scope(self, scope: str) -> None:
+        """Delete a scope behind git's back."""
+        self._done("scopes/delete", scope=scope)
+
     def put(self, scope: str, key: str, value: bytes) -> None:
         """Put a secret behind git's back."""
         self._done("put", scope=scope, key=key, bytes_value=base64.b64encode(value).decode())
@@ -149,8 +161,11 @@ class WorkspaceServer:
 
     def scopes(self) -> list[str]:
         """Return the names of all scopes but the ledger's, sorted."""
-        names = {scope["name"] for scope in self._asked("scopes/list").get("scopes", [])}
-        return sorted(names - {LEDGER_SCOPE})
+        return sorted(set(self.all_scopes()) - {LEDGER_SCOPE})
+
+    def all_scopes(self) -> list[str]:
+        """Return the names of all scopes."""
+        return [scope["name"] for scope in self._asked("scopes/list").get("scopes", [])]
 
     def grants(self, scope: str) -> dict[str, str]:
         """Return who has which permission on a scope."""
