@@ -1,19 +1,32 @@
-"""From a target to its workspace: where it is, as whom, and running it first when it is embedded."""
+"""From a target to its workspace, and to its files unlocked: where it is, as whom, running it when it is embedded."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, assert_never
 
-from reconciler.databricks_workspace import Connection, connect, profile_problem
+from reconciler.databricks_workspace import Connection, connect, masked, preload, profile_problem
+from reconciler.desired import Desired, unlock, unlocker_for
 from reconciler.errors import Problem, Refused
 from reconciler.policy import EmbeddedSettings, Target, WorkspaceSettings
-from reconciler.settings import Settings
+from reconciler.pysops.decryptor import Unlocker
+from reconciler.settings import Chosen, Settings
 from reconciler.workspace import Workspace
 
 
 STATE_FOLDER: Final = ".reconciler"
 """Where embedded workspaces keep their state, below the directory of the run; ignored by git."""
+
+_MOST_DETAILS: Final = 10
+"""Answers of a workspace that ``-v`` shows per target."""
+
+Tell = Callable[[str], None]
+"""Tells people something, one line."""
+
+Connecting = Callable[[Target, Settings, Tell | None], contextlib.AbstractContextManager[Workspace]]
+"""Opens the workspace of a target: `connected`, or a stand-in."""
 
 
 def shown_host(target: Target) -> str:
@@ -99,3 +112,80 @@ def connected(target: Target, settings: Settings, on_detail: Callable[[str], Non
         )
         stack.callback(workspace.close)
         yield workspace
+
+
+@contextlib.contextmanager
+def opened(
+    chosen: Chosen,
+    settings: Settings,
+    connecting: Connecting,
+    on_detail: Tell | None,
+    *,
+    on_unlocked: Callable[[Desired], None],
+) -> Iterator[Workspace]:
+    """Connect in this thread, which can be interrupted, and unlock in another: neither waits for the other.
+
+    Args:
+        chosen: The target, and the files that are unlocked for it.
+        settings: The surroundings.
+        connecting: Opens the workspace.
+        on_detail: Gets what the workspace says to failed requests.
+        on_unlocked: Gets what git wants, also where the workspace cannot be reached: what does not unlock is told then.
+
+    Raises:
+        WorkspaceError: The workspace cannot be reached, or does not accept the credential.
+        InvalidInput: The profile that targets.yaml names is for another host.
+    """
+    # First, as threads that only compute take turns: what unlocking can hide behind is the wait for an answer.
+    preload()
+    unlocker = unlocker_for(
+        chosen.selected.target,
+        chosen.sources,
+        root=settings.root,
+        environ=settings.environ,
+        home=settings.home,
+        decryptor=settings.decryptor,
+    )
+    with contextlib.ExitStack() as stack:
+        with ThreadPoolExecutor(1, thread_name_prefix="unlock") as pool:
+            unlocking = pool.submit(unlock, chosen.selected, unlocker)
+            try:
+                with _stopped_by_interrupt(unlocker):
+                    workspace = stack.enter_context(connecting(chosen.selected.target, settings, on_detail))
+            finally:
+                with _stopped_by_interrupt(unlocker):
+                    on_unlocked(unlocking.result())
+        yield workspace
+
+
+@contextlib.contextmanager
+def _stopped_by_interrupt(unlocker: Unlocker) -> Iterator[None]:
+    """Stop the programs of ``unlocker`` when an interrupt, which only this thread gets, ends the block."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        unlocker.stop()
+        raise
+
+
+def masking(tell: Tell | None, values: Callable[[], Iterable[bytes]]) -> Tell | None:
+    """Return what tells people the workspace's own words, with every value of the run masked; None for nobody.
+
+    Args:
+        tell: Who tells them; None without ``-v``.
+        values: Returns every value that the run knows by then.
+    """
+    if tell is None:
+        return None
+    left = itertools.count(_MOST_DETAILS, -1)
+
+    def show(text: str) -> None:
+        # Masking a thousand values takes a second; a thousand failures say the same thing a thousand times.
+        if (now := next(left)) > 0:
+            tell(masked(text, values()))
+        elif now == 0:
+            tell("further answers are not shown")
+
+    return show

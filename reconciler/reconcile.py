@@ -17,7 +17,7 @@ from typing import assert_never
 
 from reconciler import __version__, guard
 from reconciler.choose import Files, choose
-from reconciler.connections import connected, shown_host, state_file
+from reconciler.connections import Connecting, connected, shown_host, state_file
 from reconciler.errors import (
     EXIT_INTERRUPTED,
     InputError,
@@ -34,7 +34,7 @@ from reconciler.plan import Plan, digest_of
 from reconciler.policy import Target
 from reconciler.policy.sources import RULES_FILE
 from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
-from reconciler.session import Connecting, Session
+from reconciler.session import Session
 from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
 from reconciler.workers import Workers

@@ -11,17 +11,15 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from reconciler import git, policy
 from reconciler.apply import Patience
-from reconciler.connections import connected, shown_host
-from reconciler.databricks_workspace import masked, preload
+from reconciler.connections import Connecting, connected, masking, opened, shown_host
 from reconciler.decision import Decision, Terms, decide, orphans, with_orphans
-from reconciler.desired import Desired, unlock, unlocker_for
+from reconciler.desired import Desired
 from reconciler.errors import (
     EXIT_INTERRUPTED,
     EXIT_REFUSED,
@@ -40,7 +38,6 @@ from reconciler.ledger.trust import Circle, Trusted, Unwritten
 from reconciler.model import Ancestry, FoldedName, Prune, fold
 from reconciler.plan import Change, ChangeResult, DeleteSecret, Outcome, Plan, PutAcl, action_of, subject_of
 from reconciler.policy import Target
-from reconciler.pysops.decryptor import Unlocker
 from reconciler.report.record import Status, TargetReport
 from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import Known, LedgerSpot, ScopeState, ScopeSurvey, Survey, Want, take
@@ -48,17 +45,11 @@ from reconciler.workers import Workers
 from reconciler.workspace import RequestCount, Workspace
 
 
-_MOST_DETAILS: Final = 10
-"""Answers of a workspace that ``-v`` shows per target."""
-
 _RESTARTS: Final = 3
 """How often a run begins anew because another one has begun."""
 
 _LONGEST_PAUSE_S: Final = 4.0
 """Before a restart, times its number: the other run may need so long to end, and both may have been overtaken."""
-
-Connecting = Callable[[Target, Settings, Callable[[str], None] | None], contextlib.AbstractContextManager[Workspace]]
-"""Opens the workspace of a target: `reconciler.connections.connected`, or a stand-in."""
 
 
 class Halt(Protocol):
@@ -243,43 +234,17 @@ class Session:
         return read_files(git.read_before(self._settings.root, commit=commit, head=head, paths=paths))
 
     def _open(self) -> Workspace:
-        """Connect in this thread, which can be interrupted, and unlock in another: neither waits for the other."""
-        # First, as threads that only compute take turns: what unlocking can hide behind is the wait for an answer.
-        preload()
-        unlocker = unlocker_for(
-            self.target,
-            self._chosen.sources,
-            root=self._settings.root,
-            environ=self._settings.environ,
-            home=self._settings.home,
-            decryptor=self._settings.decryptor,
+        """Connect, and unlock the files meanwhile."""
+        on_detail = masking(self._observer.detail, self._values)
+        self._workspace = self._stack.enter_context(
+            opened(self._chosen, self._settings, self._connecting, on_detail, on_unlocked=self._unlocked)
         )
-        with ThreadPoolExecutor(1, thread_name_prefix="unlock") as pool:
-            unlocking = pool.submit(self._unlock, unlocker)
-            try:
-                with _stopped_by_interrupt(unlocker):
-                    connecting = self._connecting(self.target, self._settings, self._on_detail())
-                    self._workspace = self._stack.enter_context(connecting)
-            finally:
-                # What does not unlock is told even where the workspace cannot be reached.
-                with _stopped_by_interrupt(unlocker):
-                    unlocking.result()
         return self._workspace
 
-    def _on_detail(self) -> Callable[[str], None] | None:
-        """Return what shows people the workspace's own words, with every value of the run masked; None without -v."""
-        tell, left = self._observer.detail, itertools.count(_MOST_DETAILS, -1)
-        if tell is None:
-            return None
-
-        def show(text: str) -> None:
-            # Masking a thousand values takes a second; a thousand failures say the same thing a thousand times.
-            if (now := next(left)) > 0:
-                tell(masked(text, self._values()))
-            elif now == 0:
-                tell("further answers are not shown")
-
-        return show
+    def _unlocked(self, desired: Desired) -> None:
+        self._desired = desired
+        if desired.problems:
+            self.fail(CannotDecrypt(desired.problems))
 
     def _values(self) -> Iterator[bytes]:
         """Yield every value that the run knows: those in git, and those that the workspace held before."""
@@ -288,11 +253,6 @@ class Session:
             if isinstance(state, ScopeState):
                 known = (evidence for evidence in state.evidence.values() if isinstance(evidence, Known))
                 yield from (evidence.value.reveal() for evidence in known)
-
-    def _unlock(self, unlocker: Unlocker) -> None:
-        self._desired = unlock(self._chosen.selected, unlocker)
-        if self._desired.problems:
-            self.fail(CannotDecrypt(self._desired.problems))
 
     def _crew(self) -> Workers:
         if self._workers is None:
@@ -415,18 +375,6 @@ class Session:
 
 def _lines(error: ReconcilerError) -> tuple[str, ...]:
     return tuple(map(str, error.problems)) if isinstance(error, InputError) else (error.with_advice(),)
-
-
-@contextlib.contextmanager
-def _stopped_by_interrupt(unlocker: Unlocker) -> Iterator[None]:
-    """Stop the programs of ``unlocker`` when an interrupt, which only this thread gets, ends the block."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        unlocker.stop()
-        raise
 
 
 def _overtaken(target: str) -> WorkspaceError:
