@@ -182,7 +182,6 @@ class Tokens:
             usable_until=began + lifetime_s - min(_MOST_UNUSED_S, lifetime_s / _UNUSED_PART),
         )
         self._flight = None
-        self._failure = None
 
     def _note_failure(self, flight: _Flight, failure: Exception) -> None:
         self._flight = None

@@ -2,12 +2,16 @@
 
 import json
 import logging
+import os
 import time
 import traceback
+from pathlib import Path
 
 import pytest
 
 from reconciler import errors
+from reconciler.databricks_workspace import _calls
+from reconciler.databricks_workspace._exchange import Exchange
 from reconciler.emulator import Exchanges
 from reconciler.emulator.token_endpoint import METADATA_PATH, TOKEN_PATH
 from tests.databricks_workspace.exchanging import (
@@ -205,6 +209,73 @@ class TestIdTokens:
             assert type(failure) is error
             assert words in str(failure)
             assert TOKEN_PATH not in it.watch.paths
+
+
+class TestAsking:
+    """One question to whoever issues tokens."""
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_is_put_off_for_as_long_as_it_is_told(self, status: int) -> None:
+        """Retry-After counts, but not past the time allowed."""
+        pauses: list[float] = []
+        put_off = (Answer(status=status, headers={"Retry-After": "7"}), Answer(body={"a": "b"}))
+        with HostileServer.saying(*put_off) as server, _asking(60.0, pauses) as asking:
+            assert asking.ask("the issuer", "GET", server.url) == {"a": "b"}
+
+        assert len(pauses) == 1
+        assert 7.0 <= pauses[0] < 8.0
+
+        with HostileServer.saying(*put_off) as server, _asking(5.0, pauses) as asking:
+            with pytest.raises(_calls.CredentialFailure, match=str(status)):
+                asking.ask("the issuer", "GET", server.url)
+            assert len(server.seen) == 1
+
+    def test_goes_through_no_proxy_and_with_no_login_that_nobody_gave(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On the loopback a proxy leads nowhere; and a login of ~/.netrc would take the place of ours."""
+        netrc = Path(os.environ["HOME"], ".netrc")
+        netrc.write_text("machine 127.0.0.1 login netrc password netrc\n")
+        netrc.chmod(0o600)
+        with HostileServer(lambda _: Answer()) as proxy, HostileServer(lambda _: Answer()) as server:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            monkeypatch.setenv("ALL_PROXY", proxy.url)
+            with _asking(5.0, []) as asking:
+                asking.ask("the issuer", "GET", server.url, headers={"Authorization": "Bearer ours"})
+                asking.ask("the issuer", "POST", server.url, form={"a": "b"})
+
+            assert [seen.headers.get("authorization") for seen in server.seen] == ["Bearer ours", None]
+            assert proxy.seen == []
+
+    @pytest.mark.parametrize("url", ["no address", "http://", "ftp://127.0.0.1/", "http://127.0.0.1:99999/"])
+    def test_says_so_where_it_cannot_be_put(self, url: str) -> None:
+        """The address itself is not repeated: that of GitHub's issuer names the job."""
+        with _asking(5.0, []) as asking, pytest.raises(_calls.CredentialFailure) as failure:
+            asking.ask("the issuer", "GET", url)
+
+        assert url not in str(failure.value)
+        assert failure.value.__cause__ is failure.value.__context__ is None
+
+    def test_does_not_show_what_cannot_be_sent(self) -> None:
+        """Requests quotes the header that it refuses, and Python the text that it cannot encode."""
+        with HostileServer(lambda _: Answer()) as server, _asking(5.0, []) as asking:
+            failures = [
+                caught(lambda: asking.ask("the issuer", "GET", server.url, headers={"Authorization": "Bearer li\nne"})),
+                caught(
+                    lambda: asking.ask("the issuer", "GET", server.url, headers={"Authorization": "Bearer \U0001f511"})
+                ),
+                caught(lambda: asking.ask("the issuer", "POST", server.url, login=("me", "\U0001f511"))),
+            ]
+
+            assert {type(failure) for failure in failures} == {_calls.CredentialFailure}
+            assert {failure.__context__ for failure in failures} == {None}
+            assert {str(failure) for failure in failures} <= {
+                "the issuer cannot be asked",
+                "what the issuer is to be shown holds characters that a header cannot",
+            }
+            assert server.seen == []
+
+
+def _asking(timeout_s: float, pauses: list[float]) -> Exchange:
+    return Exchange(timeout_s, on_secret=lambda _: None, sleep=pauses.append)
 
 
 def told(error: Exception) -> str:
