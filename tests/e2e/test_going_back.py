@@ -73,7 +73,7 @@ def test_commit_that_was_reverted_is_not_run_again(app: App) -> None:
     app.repo.git("revert", "--no-edit", bad)
     app.server.traffic()
     assert app.apply().target["summary"]["put_secret"] == 0
-    assert {call.scope for call in app.server.writes()} == {"reconciler-ledger"}
+    assert {call.scope for call in app.server.all_writes()} == {"reconciler-ledger"}
     app.repo.git("checkout", "--quiet", bad)
     assert "is older than" in app.refused()
     assert app.values() == {"password": b"good"}
