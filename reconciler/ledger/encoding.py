@@ -64,7 +64,7 @@ _STAMP_BYTES: Final = _MS_BYTES + _COUNT_BYTES
 _KEY_BYTES: Final = 2 * TAG_BYTES + _MS_BYTES + _STAMP_BYTES
 _GRANT_BYTES: Final = TAG_BYTES + 1
 _PUT_BYTES: Final = 2 * TAG_BYTES
-_GROUP_BYTES: Final = _STAMP_BYTES + 1 + 3 * _COUNT_BYTES
+_GROUP_BYTES: Final = _STAMP_BYTES + 1 + 4 * _COUNT_BYTES
 _FIXED_BYTES: Final = _START.size + _UUID_BYTES + 2 * TAG_BYTES + SALT_BYTES + 1 + 4 * _COUNT_BYTES + _CHECKSUM_BYTES
 """Of an entry without commits, keys, grants and intents."""
 
@@ -106,9 +106,11 @@ def encode_entry(entry: Entry) -> SecretValue:
             _count(group.puts),
             _count(group.deletes),
             _count(group.grants),
+            _count(group.strangers),
             *(name + value for name, value in group.puts.items()),
             *sorted(group.deletes),
             _grants(group.grants),
+            _grants(group.strangers),
         )
     return _sealed(parts)
 
@@ -249,13 +251,15 @@ def _read_entry(reader: _Reader) -> Entry:
 def _read_group(reader: _Reader, commits: list[str]) -> Intents:
     stamp = _read_stamp(reader, commits)
     flags = reader.number(1)
-    puts, deletes, grants = reader.count(_PUT_BYTES), reader.count(TAG_BYTES), reader.count(_GRANT_BYTES)
+    puts, deletes = reader.count(_PUT_BYTES), reader.count(TAG_BYTES)
+    grants, strangers = reader.count(_GRANT_BYTES), reader.count(_GRANT_BYTES)
     return Intents(
         stamp=stamp,
         creates_scope=bool(flags),
         puts={reader.tag(): reader.tag() for _ in puts},
         deletes=frozenset(reader.tag() for _ in deletes),
         grants={reader.tag(): reader.permission() for _ in grants},
+        strangers={reader.tag(): reader.permission() for _ in strangers},
     )
 
 
@@ -342,7 +346,10 @@ def _size(entry: Entry) -> int:
     """Return how many bytes an entry takes."""
     width, commits = _commits(entry)
     groups = sum(
-        _GROUP_BYTES + _PUT_BYTES * len(group.puts) + TAG_BYTES * len(group.deletes) + _GRANT_BYTES * len(group.grants)
+        _GROUP_BYTES
+        + _PUT_BYTES * len(group.puts)
+        + TAG_BYTES * len(group.deletes)
+        + _GRANT_BYTES * (len(group.grants) + len(group.strangers))
         for group in entry.intents
     )
     return (

@@ -2,8 +2,11 @@
 
 Rules:
  * An entry vouches for a scope only while a recorded pair of key and timestamp is still there, or nobody but the
-   operators and git's ``acls`` has a grant on it. A scope that somebody deleted and created anew counts as one without
-   an entry; one whose only value was changed is drift.
+   operators and git's ``acls`` has a grant on it, whoever creates a scope having one. A scope that somebody deleted
+   and created anew counts as one without an entry; one whose only value was changed is drift.
+ * While a run's intents are open, those who had a grant when it began are no news: its own puts may have moved every
+   recorded timestamp, and a run that is killed then must not lose the scope.
+ * After a run has written, the scope still has to be the one that was looked at before: `is_same`.
  * A scope without an entry is adopted silently only if it holds what git says, no more and no less, and nobody
    outside has a grant.
  * A key is ours if it is recorded, or was about to be put, *and* what is there now is what we wrote: by timestamp, or
@@ -62,7 +65,37 @@ def vouches(
         record = entry.record(secret.key)
         if record is not None and record.seen_ms == secret.updated_ms:
             return True
-    return acls is not None and not insiders.outsiders(acls)
+    return acls is not None and all(_was_there(entry, acl) for acl in insiders.outsiders(acls))
+
+
+def _was_there(entry: Entry, acl: Acl) -> bool:
+    """Tell whether somebody had that much already when a run began of which it is not known how it ended."""
+    tag = entry.principal_tag(acl.principal)
+    return any(tag in group.strangers and acl.permission <= group.strangers[tag] for group in entry.intents)
+
+
+def is_same(
+    entry: Entry,
+    listed: Mapping[FoldedName, SecretInfo],
+    touched: frozenset[FoldedName],
+    acls: tuple[Acl, ...] | None,
+    insiders: Insiders,
+) -> bool:
+    """Tell whether a scope that was written to is still the one that ``entry`` vouched for before.
+
+    Somebody may have deleted and created it anew meanwhile. What we put there then proves nothing, and were it
+    recorded, the scope would count as ours from now on.
+
+    Args:
+        entry: As it was written before the changes, intents included.
+        listed: Every key that is there after the changes.
+        touched: Keys that this run tried to put or delete.
+        acls: Every grant, asked for after that list; None if they were not asked for, which only does while a pair is
+            left that this run did not touch.
+        insiders: Who may have grants.
+    """
+    rest = {name: secret for name, secret in listed.items() if name not in touched}
+    return vouches(entry, rest, acls, insiders)
 
 
 def is_ours(entry: Entry, secret: SecretInfo, value: SecretValue | None) -> bool | None:

@@ -99,9 +99,14 @@ class Intents:
     grants: Mapping[Tag, Permission] = field(default_factory=dict)
     """Tag of principal -> what it is about to be granted."""
 
+    strangers: Mapping[Tag, Permission] = field(default_factory=dict)
+    """Tag of principal -> what somebody has on the scope whom neither git nor the operators explain. The puts of a run
+    may move every recorded timestamp; should it be killed then, who has a grant still tells the scope from another one
+    of that name (`reconciler.ledger.ownership.vouches`)."""
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "puts", MappingProxyType(dict(sorted(self.puts.items()))))
-        object.__setattr__(self, "grants", MappingProxyType(dict(sorted(self.grants.items()))))
+        for name in ("puts", "grants", "strangers"):
+            object.__setattr__(self, name, MappingProxyType(dict(sorted(getattr(self, name).items()))))
 
     def __bool__(self) -> bool:
         """Tell whether anything was intended."""

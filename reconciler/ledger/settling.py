@@ -140,6 +140,7 @@ def _open_intents(entry: Entry, unknown: set[Tag], seen: Seen) -> tuple[Intents,
             puts={name: value for name, value in group.puts.items() if name in unknown},
             deletes=group.deletes & unknown,
             grants=group.grants if seen.acls is None else {},
+            strangers=group.strangers,
         )
         for group in entry.intents
     )
@@ -154,6 +155,8 @@ class Aim:
     puts: Mapping[FoldedName, SecretValue] = field(default_factory=dict)
     deletes: frozenset[FoldedName] = frozenset()
     grants: Mapping[Principal, Permission] = field(default_factory=dict)
+    strangers: tuple[Acl, ...] = ()
+    """Grants on the scope that neither git nor the operators explain (`Insiders.outsiders`), as they were seen."""
 
 
 def intending(entry: Entry, aim: Aim, stamp: Stamp) -> Entry:
@@ -164,5 +167,6 @@ def intending(entry: Entry, aim: Aim, stamp: Stamp) -> Entry:
         puts={entry.name_tag(key): entry.value_tag(key, value) for key, value in aim.puts.items()},
         deletes=frozenset(map(entry.name_tag, aim.deletes)),
         grants={entry.principal_tag(principal): permission for principal, permission in aim.grants.items()},
+        strangers={entry.principal_tag(acl.principal): acl.permission for acl in aim.strangers},
     )
     return replace(entry, intents=(*entry.intents, intents)) if intents else entry
