@@ -250,11 +250,10 @@ class FakeWorkspace(Workspace):
         """Nothing to give back."""
 
     def _begin(self, call: Call) -> None:
-        with self._lock:
-            self.calls.append(call)
-            # A copy, as a fault may take itself out, or put another run in between.
-            for fault in tuple(self.faults):
-                fault(call)
+        self.calls.append(call)
+        # Not under the lock, as a fault may run another run, with its own threads; a copy, as it may take itself out.
+        for fault in tuple(self.faults):
+            fault(call)
 
     def _end(self, call: Call) -> RequestId:
         for fault in tuple(self.after):

@@ -1,7 +1,7 @@
 """What a number of cases came to."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from tests.faults.instants import FAULTS
@@ -42,19 +42,19 @@ class Figures:
         self.exits[str(verdict.exit_code)] += 1
 
     def __iadd__(self, other: "Figures") -> Self:
-        for name, counts in asdict(other).items():
+        for name, counts in other._counts():
             getattr(self, name).update(counts)
         return self
 
+    def _counts(self) -> tuple[tuple[str, Counter[str]], ...]:
+        return tuple((each.name, getattr(self, each.name)) for each in fields(self))
+
     def plain(self) -> dict[str, dict[str, int]]:
-        """Return it as JSON can hold it."""
-        return {name: dict(counts) for name, counts in asdict(self).items()}
+        """Return it as JSON can hold it, without what did not happen."""
+        return {
+            name: {kind: count for kind, count in sorted(counts.items()) if count} for name, counts in self._counts()
+        }
 
     def summary(self) -> dict[str, Any]:
         """Return the sums, and what they are made of."""
-        sums: dict[str, Any] = {name: sum(counts.values()) for name, counts in asdict(self).items() if name != "exits"}
-        kinds = {
-            name: {kind: count for kind, count in sorted(counts.items()) if count}
-            for name, counts in self.plain().items()
-        }
-        return {**sums, "by kind": kinds}
+        return {**{name: counts.total() for name, counts in self._counts() if name != "exits"}, "by kind": self.plain()}

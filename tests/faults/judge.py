@@ -1,5 +1,6 @@
 """Watches a workspace during a run and afterwards: whatever must never happen, and what must be so in the end."""
 
+import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from tests.support.secrets_repo import OWNER
 
 BEFORE: Final = -1
 """Since when something is there that was there before the run."""
+
+_LOOKING: Final = frozenset({"list", "get", "acls/list"})
 
 Key = tuple[str, str]
 """Scope and key, or scope and principal; folded."""
@@ -70,6 +73,8 @@ class Judge:
         self._last = world.picture()
         self._looked: dict[tuple[str, str], int] = {}
         """Which request of this run last showed something: of which kind, of which scope."""
+        self._is_surveying = False
+        self._started = 0
         self.losses: list[str] = []
         """What must never happen, and did."""
         self.raced: Counter[str] = Counter()
@@ -80,10 +85,30 @@ class Judge:
         """What is not ours."""
         return self._foreign
 
+    def want(self, wish: Wish) -> None:
+        """Git wants something else from now on."""
+        self._wish = wish
+        foreign = self._foreign
+        foreign.keys = {place: it for place, it in foreign.keys.items() if wish.value(*place) is None}
+        foreign.grants = {place: it for place, it in foreign.grants.items() if place[1] not in wish.acls}
+
+    def let_go(self, scope: str) -> None:
+        """Somebody has deleted a scope of theirs."""
+        self._foreign.scopes.pop(scope, None)
+
+    @contextlib.contextmanager
+    def within(self, number: int) -> Iterator[None]:
+        """Judge a run that begins and ends between two requests of another one: it has seen nothing of that."""
+        before = self._looked, self._is_surveying, self._started
+        self._looked, self._is_surveying, self._started = {}, False, number
+        yield
+        self._looked, self._is_surveying, self._started = before
+
     def begin(self) -> None:
         """A run begins; whatever others did, they did before."""
         self._last = self._world.picture()
         self._looked.clear()
+        self._is_surveying = False
         foreign = self._foreign
         foreign.keys = {name: (held, BEFORE) for name, (held, _) in foreign.keys.items()}
         foreign.grants = {name: (permission, BEFORE) for name, (permission, _) in foreign.grants.items()}
@@ -99,15 +124,18 @@ class Judge:
             foreign.keys[place] = (now[fold(place[0])].secrets[fold(place[1])], number)
         for place in trace.grants:
             foreign.grants[place] = (now[fold(place[0])].grants[fold(place[1])], number)
-        # What they removed themselves, or have a whole scope around, needs no further look.
-        for scope, key in tuple(foreign.keys):
-            there = now.get(scope)
-            if scope in foreign.scopes or there is None or key not in there.secrets:
-                del foreign.keys[scope, key]
-        for scope, principal in tuple(foreign.grants):
-            there = now.get(scope)
-            if scope in foreign.scopes or there is None or principal not in there.grants:
-                del foreign.grants[scope, principal]
+        # What they changed of their own is right; what they removed, or have a whole scope around, is done with.
+        foreign.scopes = {scope: (now[scope], since) for scope, (_, since) in foreign.scopes.items() if scope in now}
+        foreign.keys = {
+            (scope, key): (now[scope].secrets[key], since)
+            for (scope, key), (_, since) in foreign.keys.items()
+            if scope in now and scope not in foreign.scopes and key in now[scope].secrets
+        }
+        foreign.grants = {
+            (scope, principal): (now[scope].grants[principal], since)
+            for (scope, principal), (_, since) in foreign.grants.items()
+            if scope in now and scope not in foreign.scopes and principal in now[scope].grants
+        }
 
     def served(self, number: int, asked: Asked, *, answered: bool) -> None:
         """Look at the workspace after a request of the run."""
@@ -120,7 +148,17 @@ class Judge:
             self._watch_foreign(now, what)
             self._last = now
         if answered:
-            self._looked[asked.operation, fold(asked.fields.get("scope", ""))] = number
+            self._note_look(number, asked.operation, fold(asked.fields.get("scope", "")))
+
+    def _note_look(self, number: int, operation: str, scope: str) -> None:
+        self._looked[operation, scope] = number
+        # Grants are read back after each write, but what to do about them was decided before the first.
+        if operation == "scopes/list":
+            self._is_surveying = True
+        elif operation == "acls/list" and self._is_surveying:
+            self._looked["surveyed grants", scope] = number
+        elif operation not in _LOOKING:
+            self._is_surveying = False
 
     def _watch_wanted(self, before: Picture, now: Picture, what: str) -> None:
         for scope, keys in self._wish.scopes.items():
@@ -141,10 +179,12 @@ class Judge:
         for (scope, principal), (permission, since) in tuple(foreign.grants.items()):
             there = now.get(fold(scope))
             if there is None or there.grants.get(fold(principal)) != permission:
-                self._harm(f"{what}: the grant on {scope} to {principal} is not ours", since, (("acls/list", scope),))
+                self._harm(
+                    f"{what}: the grant on {scope} to {principal} is not ours", since, (("surveyed grants", scope),)
+                )
                 del foreign.grants[scope, principal]
         for scope, (seen, since) in tuple(foreign.scopes.items()):
-            if now.get(fold(scope)) != seen:
+            if _harmed(seen, now.get(fold(scope))):
                 looks = (("list", scope), ("acls/list", scope), ("scopes/create", scope))
                 self._harm(f"{what}: scope {scope} is not ours", since, looks)
                 if fold(scope) in now:
@@ -154,7 +194,7 @@ class Judge:
 
     def _harm(self, what: str, since: int, looks: tuple[tuple[str, str], ...]) -> None:
         looked = max(self._looked.get((operation, fold(scope)), BEFORE - 1) for operation, scope in looks)
-        if since == BEFORE or looked >= since:
+        if since < self._started or looked >= since:
             self.losses.append(what)
         else:
             self.raced[what.rpartition(": ")[2]] += 1
@@ -222,7 +262,9 @@ class Judge:
         if entry.intents:
             yield f"the entry of {scope} has open intents"
         wanted = {entry.name_tag(key): key for key in self._wish.scopes[scope]}
-        for tag in entry.keys.keys() - wanted.keys():
+        # While somebody else holds a key that was ours, its record stays, so that the next run looks again.
+        theirs = {entry.name_tag(key) for where, key in self._foreign.keys if where == scope}
+        for tag in entry.keys.keys() - wanted.keys() - theirs:
             yield f"the entry of {scope} records a key that git does not name ({tag.hex()})"
         for tag, key in wanted.items():
             record, held = entry.keys.get(tag), there.secrets[fold(key)]
@@ -259,10 +301,19 @@ class Judge:
                 continue
             wanted, grants = self._wish.scopes[scope], grants_of(self._wish)
             keys = {key for key in wanted.keys() | there.secrets.keys() if wanted.get(key) != there.values().get(key)}
-            people = {who for who in grants.keys() | there.grants.keys() if grants.get(who) != there.grants.get(who)}
+            # The runner's own grant is nothing that git says.
+            everybody = (grants.keys() | there.grants.keys()) - {RUNNER}
+            people = {who for who in everybody if grants.get(who) != there.grants.get(who)}
             missed += [f"{scope}/{key}" for key in keys if (scope, key) not in subjects]
             missed += [f"grant on {scope} to {who}" for who in people if (scope, str(who)) not in subjects]
         return missed
+
+
+def _harmed(was: SeenScope, there: SeenScope | None) -> bool:
+    """Tell whether anything was written to a scope, or taken from it. A grant more opens theirs, not ours."""
+    if there is None or there.secrets != was.secrets:
+        return True
+    return any(there.grants.get(who) != permission for who, permission in was.grants.items())
 
 
 def _rows(rows: object) -> list[Mapping[str, object]]:

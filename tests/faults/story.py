@@ -109,7 +109,7 @@ STEPS: Final = (
     Step(name="rename-and-delete", wish=_RENAMED, follows="rotate", flags=("--delete-scopes",)),
     Step(name="revert", wish=_ROTATED, follows="rename", orphans=frozenset({"gamma"})),
     Step(name="rotate-back", wish=_FIRST, follows="rotate"),
-    Step(name="rebuild", wish=_ROTATED, follows="first", forgets=True),
+    Step(name="rebuild", wish=_FIRST, follows="first", is_new_commit=False, forgets=True),
 )
 """In the order in which they are made."""
 

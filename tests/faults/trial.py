@@ -15,7 +15,7 @@ from tests.faults.instants import FAULTS, NOTHING, Instants, Plot
 from tests.faults.judge import Foreign, Judge
 from tests.faults.meddling import MEDDLING, Scene, Trace
 from tests.faults.story import MALLORY, PRINCIPALS, READ, STEPS, TARGET, Library, Step, Wish, Written
-from tests.faults.world import Rows, World
+from tests.faults.world import Rows, ServedWorld
 from tests.support.age_keys import AgeKey
 from tests.support.faults import Asked
 from tests.support.secrets_repo import SecretsRepo
@@ -98,7 +98,7 @@ class Court:
     """A workspace, a client and steps made ready; see `opened`."""
 
     server: WorkspaceServer
-    world: World
+    world: ServedWorld
     client: Client
     library: Library
     instants: Instants
@@ -121,7 +121,7 @@ class Court:
             instants = Instants(noted)
             state = folder / "state" / "workspace.sqlite3"
             server = stack.enter_context(WorkspaceServer(middleware=(instants,), principals=PRINCIPALS, state=state))
-            world = World(state)
+            world = ServedWorld(state)
             stack.callback(world.close)
             repo = SecretsRepo(folder / "repo", sops=sops, key=key).targets({TARGET: server.fields})
             environ = {**_surroundings(folder), "SOPS_AGE_KEY": key.identity, **server.env}
@@ -222,9 +222,12 @@ class _Trial:
     judge: Judge
     plot: Plot = field(default_factory=lambda: Plot(at=0))
     trace: Trace = field(default_factory=Trace)
+    begun_with: frozenset[str] = frozenset()
+    """Scopes that were there before."""
 
     def run(self) -> int:
         """Try it; what is lost is with the judge. Return the exit code of the run in which it happened."""
+        self.begun_with = frozenset(self.court.world.picture())
         fault = FAULTS.get(self.case.kind)
         patient = fault is None or not (self.case.stuck or self.case.kind.startswith("timeout"))
         self.plot = Plot(
@@ -279,7 +282,9 @@ class _Trial:
         with contextlib.suppress(ValueError):
             self._lose("the next plan does not show", self.judge.unseen(planned.target))
         done = self.court.run("apply", self.ready)
-        may_refuse = bool(self.trace.scopes) or self.trace.harms_ledger
+        # A scope whose entry is not written yet, or was lost, is adopted only as git wants it, with nobody else in it.
+        new = any(scope not in self.begun_with for scope, _ in (*self.trace.grants, *self.trace.keys))
+        may_refuse = bool(self.trace.scopes) or self.trace.harms_ledger or self.ready.step.forgets or new
         self._look_at("the next run", done, {0, 6} if may_refuse else {0})
         if done.exit_code == 0:
             old = self.ready.earlier if self.trace.harms_ledger or self.judge.raced else ()

@@ -1,6 +1,7 @@
-"""What is in an embedded workspace, read and changed behind the server's back: through its state file.
+"""What is in a workspace, seen and changed behind its back.
 
-Looking after each request, and putting everything back between two cases, must cost next to nothing.
+For an embedded one through its state file: looking after each request, and putting everything back between two cases,
+must cost next to nothing. For the one in memory directly.
 """
 
 import sqlite3
@@ -9,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from reconciler.model import Permission, fold
+from tests.fakes import FakeWorkspace
 
 
 _TABLES: Final = ("scopes", "secrets", "acls")
@@ -44,7 +46,39 @@ Rows = Mapping[str, tuple[tuple[Any, ...], ...]]
 """The whole state, to be put back."""
 
 
-class World:
+class World(Protocol):
+    """A workspace as other people see and change it."""
+
+    def picture(self) -> Picture:
+        """Return what is there now."""
+        ...
+
+    def put(self, scope: str, key: str, value: bytes) -> None:
+        """Put a secret."""
+        ...
+
+    def delete(self, scope: str, key: str) -> None:
+        """Delete a secret."""
+        ...
+
+    def grant(self, scope: str, principal: str, permission: Permission) -> None:
+        """Grant."""
+        ...
+
+    def revoke(self, scope: str, principal: str) -> None:
+        """Take a grant away."""
+        ...
+
+    def create_scope(self, scope: str, manager: str) -> None:
+        """Create a scope as somebody."""
+        ...
+
+    def delete_scope(self, scope: str) -> None:
+        """Delete a scope with all that is in it."""
+        ...
+
+
+class ServedWorld(World):
     """The state file of a workspace that is being served, opened a second time."""
 
     def __init__(self, path: Path) -> None:
@@ -155,3 +189,47 @@ class World:
         self._connection.execute("BEGIN IMMEDIATE")
         yield
         self._connection.execute("COMMIT")
+
+
+class FakeWorld(World):
+    """The workspace in memory."""
+
+    def __init__(self, workspace: FakeWorkspace) -> None:
+        self._workspace = workspace
+
+    def picture(self) -> Picture:
+        """Return what is there now."""
+        return {
+            name: SeenScope(
+                secrets={
+                    key: Held(value=value.reveal(), updated_ms=updated_ms)
+                    for key, (_, value, updated_ms) in scope.secrets.items()
+                },
+                grants={principal: acl.permission for principal, acl in scope.acls.items()},
+            )
+            for name, scope in self._workspace.scopes.items()
+        }
+
+    def put(self, scope: str, key: str, value: bytes) -> None:
+        """Put a secret."""
+        self._workspace.put(scope, key, value)
+
+    def delete(self, scope: str, key: str) -> None:
+        """Delete a secret."""
+        del self._workspace.scopes[fold(scope)].secrets[fold(key)]
+
+    def grant(self, scope: str, principal: str, permission: Permission) -> None:
+        """Grant."""
+        self._workspace.grant(scope, principal, permission)
+
+    def revoke(self, scope: str, principal: str) -> None:
+        """Take a grant away."""
+        del self._workspace.scopes[fold(scope)].acls[fold(principal)]
+
+    def create_scope(self, scope: str, manager: str) -> None:
+        """Create a scope as somebody."""
+        self._workspace.add(scope, owner=manager)
+
+    def delete_scope(self, scope: str) -> None:
+        """Delete a scope with all that is in it."""
+        del self._workspace.scopes[fold(scope)]
