@@ -5,7 +5,10 @@ the order of the plan. Nothing is raised for a change that fails; what builds on
 
  * no scope, no change in it; nor in one that somebody else has just created;
  * a grant that could not be taken away: no new value goes where somebody may read it who should not;
- * a value that could not be put: nothing is deleted in that scope, so a broken run leaves too much, never too little.
+ * a value that could not be put: nothing is deleted in that scope, so a broken run leaves too much, never too little;
+ * a key that somebody has written since it was looked at: it is not deleted, nor is the scope that it is in. Deletions
+   come last, perhaps seconds after the survey, so scopes are listed once more right before. The platform has no
+   conditional delete: what is written between that listing and the delete is lost.
 
 Within a step the requests of all scopes run side by side, except for ACLs. The platform answers inconsistently where
 those of one scope are written in parallel (databricks/cli: bundle/direct/dresources/secret_scope_acls.go at 7bbe285),
@@ -40,7 +43,7 @@ from reconciler.plan import (
 )
 from reconciler.survey import Absent, Evidence, Fingerprint, Known, ScopeState, ScopeSurvey, Unreadable
 from reconciler.workers import Workers
-from reconciler.workspace import Workspace
+from reconciler.workspace import SecretInfo, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,9 @@ class Manner:
 
     gate: Gate = _OPEN
     """What may end the run early; the changes that are then left count as skipped, with its reason."""
+
+    seen: Mapping[FoldedName, Mapping[FoldedName, SecretInfo]] = field(default_factory=dict)
+    """Scope -> key -> as it was listed when the plan was made. Of a scope that is not there, nothing is checked."""
 
 
 _BATCH: Final = 500
@@ -220,8 +226,10 @@ class _Run:
     def _batch(self, phase: Phase, changes: Sequence[Change]) -> None:
         self.shut = self.shut or self.manner.gate.before_batch()
         ready: list[Change] = []
+        written = self._written_since(changes)
         for change in changes:
-            if (why := self.shut or self._obstacle(phase, fold(change.scope))) is None:
+            why = self.shut or self._obstacle(phase, fold(change.scope)) or written.get(change)
+            if why is None:
                 ready.append(change)
             else:
                 self._record(phase, ChangeResult(change=change, outcome=Outcome.SKIPPED, error=why))
@@ -260,6 +268,39 @@ class _Run:
         for change in chain.from_iterable(old.values()):
             why = "a new key could not be put, so no more of the old ones goes"
             self._record(Phase.MAKE_ROOM, ChangeResult(change=change, outcome=Outcome.SKIPPED, error=why))
+
+    def _written_since(self, changes: Sequence[Change]) -> dict[Change, str]:
+        """Return which deletions among ``changes`` would hit what somebody has written meanwhile, each with why."""
+        deletions = [
+            change
+            for change in changes
+            if isinstance(change, DeleteSecret | DeleteScope) and fold(change.scope) in self.manner.seen
+        ]
+        scopes = {fold(change.scope): change.scope for change in deletions}
+        if not scopes or self.shut:
+            return {}
+        answers = self.workers.each([partial(self.workspace.list_secrets, scope) for scope in scopes.values()])
+        listed = dict(zip(scopes, answers, strict=True))
+        found = ((change, self._why_kept(change, listed[fold(change.scope)])) for change in deletions)
+        return {change: why for change, why in found if why is not None}
+
+    def _why_kept(
+        self, change: DeleteSecret | DeleteScope, listed: tuple[SecretInfo, ...] | WorkspaceError
+    ) -> str | None:
+        if isinstance(listed, NotFound):
+            return None  # Gone with the scope, which is what was wanted.
+        if isinstance(listed, WorkspaceError):
+            return f"it could not be seen whether somebody has written there since: {listed.with_advice()}"
+        before = self.manner.seen[fold(change.scope)]
+        after = {fold(secret.key): secret.updated_ms for secret in listed}
+        if isinstance(change, DeleteSecret):
+            now, then = after.get(fold(change.key)), before.get(fold(change.key))
+            if now is None or (then is not None and then.updated_ms == now):
+                return None
+            return "somebody has put it anew since it was looked at; run again to decide about it as it is now"
+        if after == {name: secret.updated_ms for name, secret in before.items()}:
+            return None
+        return "somebody has written to the scope since it was looked at; run again to decide about it as it is now"
 
     def _obstacle(self, phase: Phase, scope: FoldedName) -> str | None:
         """Return why no change of ``scope`` may be tried in this step, or None."""

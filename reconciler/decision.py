@@ -26,7 +26,7 @@ from reconciler.model import Ancestry, FoldedName, ScopeName, fold
 from reconciler.plan import Finding, FindingKind, Plan, PutReason, PutSecret
 from reconciler.policy import SelectedTarget, Target
 from reconciler.survey import Known, MissingScope, ScopeState, ScopeSurvey, Survey, UnknownScope, sight_of
-from reconciler.workspace import ScopeInfo
+from reconciler.workspace import ScopeInfo, SecretInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,9 @@ class Decision:
     refused: Refused | None = None
     """Why nothing at all may be written to this target."""
 
+    listed: Mapping[FoldedName, Mapping[FoldedName, SecretInfo]] = field(default_factory=dict)
+    """Scope -> key -> as it was listed; of every scope that the plan is about and that exists."""
+
 
 def decide(survey: Survey, desired: Desired, selected: SelectedTarget, terms: Terms, *, applying: bool) -> Decision:
     """Decide about one target.
@@ -116,6 +119,7 @@ def decide(survey: Survey, desired: Desired, selected: SelectedTarget, terms: Te
         accounts=MappingProxyType(accounts),
         failures=tuple(failure for part in parts for failure in part.failures),
         refused=_refused(survey, terms, applying=applying),
+        listed=_listed(survey.scopes),
     )
 
 
@@ -162,7 +166,16 @@ def with_orphans(
             case _:
                 assert_never(state)
     plan = merge((decision.plan, *parts))
-    return replace(decision, plan=plan, failures=(*decision.failures, *failures))
+    return replace(
+        decision,
+        plan=plan,
+        failures=(*decision.failures, *failures),
+        listed={**decision.listed, **_listed(states)},
+    )
+
+
+def _listed(states: Mapping[FoldedName, ScopeSurvey]) -> Mapping[FoldedName, Mapping[FoldedName, SecretInfo]]:
+    return {name: state.listed for name, state in states.items() if isinstance(state, ScopeState)}
 
 
 def _hidden(target: Target) -> Finding:

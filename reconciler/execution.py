@@ -34,7 +34,7 @@ from reconciler.plan import (
     PutAcl,
     PutSecret,
 )
-from reconciler.survey import Known, ScopeState, ScopeSurvey, UnknownScope, Unreadable, look_into
+from reconciler.survey import SETTLE_S, Known, ScopeState, ScopeSurvey, UnknownScope, Unreadable, look_into
 from reconciler.workers import Workers
 from reconciler.workspace import Backend, ScopeInfo, Workspace
 
@@ -70,6 +70,9 @@ class Ground:
     patience: Patience
     halted: Callable[[], str | None]
     """Why nothing more may be begun, as after a signal; None while it may."""
+
+    pause: Callable[[float], None]
+    """Waits for so many seconds."""
 
     say: Callable[[str], None]
     progress: Progress
@@ -228,6 +231,7 @@ class _Execution:
             identity=ground.circle.identity,
             patience=ground.patience,
             gate=Gate(before_batch=lambda: ground.halted() or watch(), before_change=ground.halted),
+            seen=self._decision.listed,
         )
         results: tuple[ChangeResult, ...] = ()
         if possible:
@@ -247,6 +251,9 @@ class _Execution:
         wanted = _touched(tried)
         states: Mapping[FoldedName, ScopeSurvey] = {}
         if wanted:
+            # A value that cannot be read is known by its timestamp alone: nobody else may have put one in the same
+            # millisecond and after the list.
+            ground.pause(SETTLE_S)
             with ground.progress("reading back", sum(map(len, wanted.values()))) as step:
                 states = look_into(ground.workspace, ground.workers, wanted, with_acls=False, on_read=step)
         for state in states.values():

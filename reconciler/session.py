@@ -338,6 +338,7 @@ class Session:
             run=RunId(secrets.token_bytes(RUN_ID_BYTES)),
             patience=Patience(limit_s=self._settings.timeout_s),
             halted=halt.reason,
+            pause=time.sleep,
             say=self._observer.say,
             progress=lambda what, total: self._observer.progress(f"{name}: {what}", total),
         )

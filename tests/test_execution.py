@@ -76,6 +76,7 @@ def run(
             run=RunId(next(_runs).to_bytes(16)),
             patience=IMPATIENT,
             halted=halted,
+            pause=lambda _: None,
             say=lambda _: None,
             progress=_silent,
         )
@@ -287,3 +288,22 @@ def test_a_scope_that_somebody_made_in_between_gets_no_value(workspace: FakeWork
 
     assert outcomes(attempt) == [Outcome.FAILED, Outcome.SKIPPED]
     assert workspace.values("app") == {}
+
+
+def test_a_key_that_somebody_wrote_since_it_was_looked_at_is_not_deleted(workspace: FakeWorkspace) -> None:
+    """It was ours when the plan was made; what is there now is not, even if it is the same value."""
+    run(workspace, [wish("app", {"keep": b"1", "old": b"1", "gone": b"1"})])
+
+    def meddle(call: Call) -> None:
+        if (call.operation, call.subject) == ("put_secret", "keep"):
+            workspace.after.clear()
+            workspace.put("app", "old", b"theirs")
+
+    workspace.after.append(meddle)
+
+    attempt = run(workspace, [wish("app", {"keep": b"2"})], stamp=SECOND)
+
+    assert outcomes(attempt) == [Outcome.DONE, Outcome.DONE, Outcome.SKIPPED]
+    assert workspace.values("app") == {"keep": b"2", "old": b"theirs"}
+    assert outcomes(run(workspace, [wish("app", {"keep": b"3"})], stamp=SECOND)) == [Outcome.DONE]
+    assert workspace.values("app") == {"keep": b"3", "old": b"theirs"}
