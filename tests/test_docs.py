@@ -18,6 +18,9 @@ from tests.support.cli import PACKAGE_ROOT
 OPERATIONS: Final = " ".join((PACKAGE_ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split())
 """On one line, as long messages may be wrapped."""
 
+_OF_RUNS: Final = frozenset({"bookkeeping", "execution", "session"})
+"""Rooms that end a run for other reasons than what the platform answered."""
+
 LIFTING: Final = (
     *("--allow-deletes", "--allow-rollback", "--allow-dirty"),
     *("--adopt", "--take-over", "--delete-scopes", "--expect-plan"),
@@ -75,12 +78,16 @@ def test_readme_has_no_option_that_is_not_there() -> None:
 
 
 def _refusals() -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield where each refusal of the package is made, and the fixed parts of its message."""
+    """Yield where each refusal of the package is made, and the fixed parts of its message.
+
+    And those errors that runs end with of their own accord, as when another one has begun.
+    """
     for file in sorted((PACKAGE_ROOT / "reconciler").rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
+        wanted = {"Refused", "WorkspaceError", "UnexpectedAnswer"} if file.stem in _OF_RUNS else {"Refused"}
         for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
             for call in ast.walk(function):
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Refused":
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in wanted:
                     place = f"{file.relative_to(PACKAGE_ROOT).as_posix()}:{call.lineno}"
                     yield place, frozenset(_fixed_parts(call.args[0], function))
 
