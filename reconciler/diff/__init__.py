@@ -20,8 +20,8 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from reconciler.desired import DesiredScope
-from reconciler.diff.grants import Keep, grants, new_grants
-from reconciler.diff.keys import foreign_keys, keys, new_keys, owned_keys
+from reconciler.diff.grants import Keep, diff_grants, diff_new_grants
+from reconciler.diff.keys import diff_keys, diff_new_keys, foreign_keys, owned_keys
 from reconciler.ledger.records import Entry
 from reconciler.model import ScopeName
 from reconciler.plan import CreateScope, DeleteScope, Finding, FindingKind, Plan
@@ -47,9 +47,9 @@ def diff(desired: DesiredScope, state: ScopeState | MissingScope, keep: Keep, en
     match state:
         case MissingScope():
             created = Plan(changes=(CreateScope(scope=desired.scope),))
-            return merge((created, new_grants(desired, keep), new_keys(desired, entry)))
+            return merge((created, diff_new_grants(desired, keep), diff_new_keys(desired, entry)))
         case ScopeState():
-            return merge((grants(desired, state, keep, entry), keys(desired, state, entry)))
+            return merge((diff_grants(desired, state, keep, entry), diff_keys(desired, state, entry)))
         case _:
             assert_never(state)
 

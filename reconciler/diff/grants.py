@@ -49,7 +49,7 @@ class Keep:
         return frozenset(name for name in groups & there.keys() if there[name].permission is Permission.MANAGE)
 
 
-def new_grants(desired: DesiredScope, keep: Keep) -> Plan:
+def diff_new_grants(desired: DesiredScope, keep: Keep) -> Plan:
     """Return the grants that a scope needs once it is created."""
     # Whoever creates a scope gets MANAGE on it (https://docs.databricks.com/api/workspace/secrets/createscope): that is
     # what the wish is compared with.
@@ -57,7 +57,7 @@ def new_grants(desired: DesiredScope, keep: Keep) -> Plan:
     return Plan(changes=tuple(_put_acls(desired.scope, _wish(desired.acls or (), keep), _by_name((creator,)), keep)))
 
 
-def grants(desired: DesiredScope, state: ScopeState, keep: Keep, entry: Entry | None) -> Plan:
+def diff_grants(desired: DesiredScope, state: ScopeState, keep: Keep, entry: Entry | None) -> Plan:
     """Return what must change about the grants of a scope that exists.
 
     Args:

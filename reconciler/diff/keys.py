@@ -14,7 +14,7 @@ from reconciler.survey import Absent, Evidence, Fingerprint, Known, ScopeState, 
 from reconciler.workspace import SecretInfo
 
 
-def new_keys(desired: DesiredScope, entry: Entry | None) -> Plan:
+def diff_new_keys(desired: DesiredScope, entry: Entry | None) -> Plan:
     """Return the puts into a scope that does not exist.
 
     Args:
@@ -29,7 +29,7 @@ def new_keys(desired: DesiredScope, entry: Entry | None) -> Plan:
     )
 
 
-def keys(desired: DesiredScope, state: ScopeState, entry: Entry | None) -> Plan:
+def diff_keys(desired: DesiredScope, state: ScopeState, entry: Entry | None) -> Plan:
     """Return what must change about the keys of a scope that exists.
 
     Args:

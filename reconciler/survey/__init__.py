@@ -3,7 +3,7 @@
 In: which keys are wanted in which scopes, and where the ledger is. Out: a `Survey`. Used before applying, to plan, and
 after, to see what came of it (`look_into`).
 
-Parts: `facts` is what is brought home; `questions` decides which values have to be read, and what is known of the
+Parts: `facts` is what is brought home; `inquiry` decides which values have to be read, and what is known of the
 others; `ledger_reader` and `looking` make the requests. The ledger saves reading: a value that nobody has written to
 since it was seen is known by its fingerprint. Whether the ledger counts is decided by `reconciler.ledger.trust`, and
 nothing of one that does not count leaves this room.
@@ -24,8 +24,8 @@ from reconciler.survey.facts import (
     Want,
     sight_of,
 )
+from reconciler.survey.inquiry import questions
 from reconciler.survey.looking import SETTLE_S, Pause, Wants, introduce, look_into, take
-from reconciler.survey.questions import questions
 
 
 __all__ = [

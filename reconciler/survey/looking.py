@@ -34,8 +34,8 @@ from reconciler.survey.facts import (
     Unreadable,
     Want,
 )
+from reconciler.survey.inquiry import questions, unasked
 from reconciler.survey.ledger_reader import UNHEARD, LedgerReader, LedgerSays
-from reconciler.survey.questions import questions, unasked
 from reconciler.workers import Workers
 from reconciler.workspace import Identity, ScopeInfo, SecretInfo, Workspace
 

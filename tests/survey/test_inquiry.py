@@ -8,7 +8,7 @@ from reconciler.ledger.records import Entry
 from reconciler.ledger.settling import Aim, intending
 from reconciler.model import FoldedName, KeyName, Prune, SecretValue, fold
 from reconciler.survey import Fingerprint, Want, questions
-from reconciler.survey.questions import fingerprint_of, unasked
+from reconciler.survey.inquiry import fingerprint_of, unasked
 from reconciler.workspace import SecretInfo
 from tests.support.recorded import STAMP, blank, recording
 
