@@ -233,7 +233,7 @@ class Throttled(WorkspaceError):
 
 
 class NotTried(WorkspaceError):
-    """Given up unasked, because an earlier request showed that the workspace does not answer."""
+    """Given up unasked, because an earlier request showed that the workspace does not answer, or not for now."""
 
 
 class UnexpectedAnswer(WorkspaceError):

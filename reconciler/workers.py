@@ -106,7 +106,8 @@ class Workers:
         with self._lock:
             hopeless = self._hopeless
         if hopeless is not None:
-            return NotTried(f"not tried, as the workspace does not answer: {hopeless}", advice=hopeless.advice)
+            does_not = "accept the credential" if isinstance(hopeless, Unauthenticated) else "answer"
+            return NotTried(f"not tried, as the workspace does not {does_not}: {hopeless}", advice=hopeless.advice)
         try:
             return call()
         except WorkspaceError as error:

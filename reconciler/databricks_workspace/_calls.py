@@ -8,21 +8,40 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 
 T = TypeVar("T")
 
 
+_LEAST_ATTEMPT_S: Final = 10.0
+_ATTEMPT_SHARE: Final = 3
+"""One attempt may take a third of the time allowed, or so many seconds if that is more: a host that hangs is asked
+again within the time, and one that is slow is still waited for."""
+
+
 class Call(threading.local):
     """State of the call that the current thread makes. The SDK's exceptions carry neither status nor attempts."""
 
-    def __init__(self, timeout_s: float) -> None:
-        """Allow each call ``timeout_s`` for all its attempts. Runs once per thread, with the same argument."""
+    def __init__(self, timeout_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        """Allow each call ``timeout_s`` for all its attempts. Runs once per thread, with the same arguments."""
         self._timeout_s = timeout_s
+        self._now = now
+
+    began: float = -math.inf
+    """When the first attempt began, by `now`, in seconds."""
 
     deadline: float = math.inf
-    """When to give up, by ``time.monotonic``, in seconds."""
+    """When to give up, likewise."""
+
+    attempt_deadline: float = math.inf
+    """When to give up waiting for the answer to the current attempt, likewise; not after `deadline`."""
+
+    gave_up: str | None = None
+    """Why there was no further attempt although one might have helped, in words; None where that is not so."""
+
+    lost: bool = False
+    """An attempt was sent, and whether it took effect is unknown: no answer came, or one from 500 on."""
 
     status: int | None = None
     """HTTP status of the last answer; None when the last attempt got none."""
@@ -30,32 +49,49 @@ class Call(threading.local):
     body: bytes = b""
     """Of the last answer, if it was a failure; may quote anything."""
 
+    request_id: str | None = None
+    """What the last answer says the request is called; may quote anything."""
+
+    retry_after_s: float | None = None
+    """How long the last answer asks to be left alone, in seconds."""
+
     credentials: tuple[str, ...] = ()
     """Headers of the last attempt that authenticate; for masking only."""
 
-    lost: bool = False
-    """An attempt was sent, and whether it took effect is unknown: no answer came, or one from 500 on."""
+    @property
+    def timeout_s(self) -> float:
+        """How long all attempts of a call may take."""
+        return self._timeout_s
 
     def begin(self) -> None:
         """Forget the call before this one, and start its time."""
-        self.deadline = self.now() + self._timeout_s
+        self.began = self.now()
+        self.deadline = self.began + self._timeout_s
+        self.gave_up = None
+        self.lost = False
+        self.begin_attempt()
+
+    def begin_attempt(self) -> None:
+        """Forget the attempt before this one, and start its time."""
+        longest_s = max(_LEAST_ATTEMPT_S, self._timeout_s / _ATTEMPT_SHARE)
+        self.attempt_deadline = min(self.deadline, self.now() + longest_s)
         self.status = None
         self.body = b""
+        self.request_id = None
+        self.retry_after_s = None
         self.credentials = ()
-        self.lost = False
 
-    def remaining_s(self) -> float:
+    def attempt_left_s(self) -> float:
         """Return the seconds left; never 0 or less, which would mean no limit or an error to the layers below."""
-        return max(self.deadline - self.now(), 0.01)
+        return max(self.attempt_deadline - self.now(), 0.01)
 
-    def is_over(self) -> bool:
-        """Tell whether the deadline has passed."""
-        return self.now() >= self.deadline
+    def is_attempt_over(self) -> bool:
+        """Tell whether the time of the attempt has passed."""
+        return self.now() >= self.attempt_deadline
 
-    @staticmethod
-    def now() -> float:
-        """Return seconds by the clock that `deadline` is measured with."""
-        return time.monotonic()
+    def now(self) -> float:
+        """Return seconds by the clock that deadlines are measured with."""
+        return self._now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,13 @@ import base64
 import binascii
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from reconciler.databricks_workspace._calls import Call, MalformedAnswer, Operation
 from reconciler.databricks_workspace._masking import masked
+from reconciler.databricks_workspace._request_id import request_id
+from reconciler.databricks_workspace._retrying import Retrying
 from reconciler.errors import AlreadyExists, NotFound, Unreachable, WorkspaceError
 from reconciler.model import Acl, KeyName, Permission, Principal, RequestId, ScopeName, SecretValue, fold
 from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, SecretInfo
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from databricks.sdk.core import ApiClient
     from databricks.sdk.service.workspace import AclItem, AclPermission, SecretMetadata, SecretsAPI, SecretScope
 
+    from reconciler.databricks_workspace._credentials import BoundedCredentials
     from reconciler.databricks_workspace._transport import RequestCounter
 
 T = TypeVar("T")
@@ -54,9 +57,12 @@ class DatabricksWorkspace:
         secrets: "SecretsAPI",
         call: Call,
         counter: "RequestCounter",
+        retrying: Retrying,
+        wind_down: Callable[[], None],
         explain: Callable[[Operation, Exception], WorkspaceError],
+        request_id_of: Callable[[Exception], str | None],
         on_detail: Callable[[str], None] | None,
-        secrets_sent: Callable[[], Iterable[bytes]] = tuple,
+        credentials: "BoundedCredentials",
     ) -> None:
         """Take over a client that is ready to be used."""
         self._host = host
@@ -64,9 +70,12 @@ class DatabricksWorkspace:
         self._secrets = secrets
         self._call = call
         self._counter = counter
+        self._retrying = retrying
+        self._wind_down = wind_down
         self._explain = explain
+        self._request_id_of = request_id_of
         self._on_detail = on_detail
-        self._secrets_sent = secrets_sent
+        self._credentials = credentials
         self._closed = threading.Event()
 
     @property
@@ -98,7 +107,7 @@ class DatabricksWorkspace:
 
     def create_scope(self, scope: ScopeName) -> RequestId | None:
         """Create an empty scope. One that exists after a lost answer is ours."""
-        return self._ensure(
+        return self._write(
             Operation(what=f"creating scope {scope}", denied_advice="the identity may not create scopes"),
             lambda: self._secrets.create_scope(scope),
             done=AlreadyExists,
@@ -106,7 +115,7 @@ class DatabricksWorkspace:
 
     def delete_scope(self, scope: ScopeName) -> RequestId | None:
         """Delete a scope with all that is in it. One that is missing after a lost answer is deleted."""
-        return self._ensure(
+        return self._write(
             _on(scope, f"deleting scope {scope}", Permission.MANAGE),
             lambda: self._secrets.delete_scope(scope),
             done=NotFound,
@@ -152,7 +161,7 @@ class DatabricksWorkspace:
         Always as ``bytes_value``: it holds any bytes, while ``string_value`` would have to be UTF-8 text; what is read
         back by ``secrets/get`` and by DBUtils is the same.
         """
-        return self._run(
+        return self._write(
             _on(
                 scope,
                 f"putting {scope}/{key}",
@@ -166,7 +175,7 @@ class DatabricksWorkspace:
 
     def delete_secret(self, scope: ScopeName, key: KeyName) -> RequestId | None:
         """Delete one secret. One that is missing after a lost answer is deleted."""
-        return self._ensure(
+        return self._write(
             _on(
                 scope,
                 f"deleting {scope}/{key}",
@@ -187,7 +196,7 @@ class DatabricksWorkspace:
 
     def put_acl(self, scope: ScopeName, principal: Principal, permission: Permission) -> RequestId | None:
         """Create or overwrite one grant."""
-        return self._run(
+        return self._write(
             _on(
                 scope,
                 f"granting {permission.name} on scope {scope} to {principal}",
@@ -200,7 +209,7 @@ class DatabricksWorkspace:
 
     def delete_acl(self, scope: ScopeName, principal: Principal) -> RequestId | None:
         """Delete one grant. One that is missing after a lost answer is deleted."""
-        return self._ensure(
+        return self._write(
             _on(
                 scope,
                 f"taking the grant on scope {scope} from {principal}",
@@ -212,7 +221,10 @@ class DatabricksWorkspace:
         )
 
     def wind_down(self) -> None:
-        """Make no further attempt of a request that fails."""
+        """Make no further attempt of a request that fails; who waits before one fails at once."""
+        self._retrying.wind_down()
+        self._credentials.wind_down()
+        self._wind_down()
 
     def request_count(self) -> RequestCount:
         """Return how many attempts were sent, the SDK's first question to the host included."""
@@ -223,19 +235,31 @@ class DatabricksWorkspace:
         self._closed.set()
         self._api._api_client._session.close()  # noqa: SLF001  # checked when it was built
 
-    def _ensure(
-        self, operation: Operation, request: Callable[[], object], *, done: type[AlreadyExists | NotFound]
+    def _write(
+        self,
+        operation: Operation,
+        request: Callable[[], object],
+        *,
+        value: SecretValue | None = None,
+        done: type[AlreadyExists | NotFound] | None = None,
     ) -> RequestId | None:
-        """Make one call; ``done`` is no failure if an earlier attempt, whose answer was lost, did the work already."""
+        """Make one call that writes, and return the platform's id of its last attempt.
+
+        Args:
+            operation: As `_run` has it.
+            request: Likewise.
+            value: Likewise.
+            done: No failure if an earlier attempt, whose answer was lost, did the work already.
+        """
         try:
-            self._run(operation, request)
-        except done:
-            if not self._call.lost:
+            self._run(operation, request, value=value)
+        except WorkspaceError as error:
+            if done is None or not isinstance(error, done) or not self._call.lost:
                 raise
-        return None
+        return request_id(self._call.request_id, self._known(value))
 
     def _run(self, operation: Operation, request: Callable[[], T], *, value: SecretValue | None = None) -> T:
-        """Make one call and translate what goes wrong.
+        """Make one call, and translate what goes wrong.
 
         Args:
             operation: What is done, in words.
@@ -244,12 +268,14 @@ class DatabricksWorkspace:
         """
         if self._closed.is_set():
             raise Unreachable(f"{operation.what}: the connection to {self._host} is closed")
-        self._call.begin()
         try:
-            return request()
+            return self._retrying.run(request)
         except Exception as error:  # noqa: BLE001  # the table decides; nothing of the SDK gets past
             failure = self._explain(operation, error)
+            said_id = self._call.request_id or self._request_id_of(error)
         if operation.quotable:
+            # Nor is an id shown where it may be the value that was asked for.
+            failure.request_id = request_id(said_id, self._known(value))
             self._tell_detail(operation, value)
         # Outside of the `except`: an exception raised within it would carry the SDK's, with request and answer in it.
         raise failure
@@ -265,7 +291,7 @@ class DatabricksWorkspace:
         for credential in self._call.credentials:
             yield credential.rpartition(" ")[2].encode()
         # The workspace may issue tokens as well, and then knows what they were issued for.
-        yield from self._secrets_sent()
+        yield from self._credentials.secrets()
         if value is not None:
             yield value.reveal()
 

@@ -1,4 +1,4 @@
-"""The one table from exceptions of the SDK, of requests and of Python to ours.
+"""The one table from exceptions of the SDK, of requests and of Python to ours, and to how long they are worth a retry.
 
 Decided by type, HTTP status and documented error code, never by text: a server may quote the value it was sent, so its
 words reach nobody but `on_detail` of `reconciler.databricks_workspace.connect`, masked. Even an error code is repeated
@@ -9,6 +9,7 @@ SDK's ``SecretsAPI``. Imports the SDK, so `preload` comes first.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import requests
@@ -29,11 +30,12 @@ from reconciler.databricks_workspace._calls import (
     SilentTokenEndpoint,
     TookTooLong,
 )
+from reconciler.databricks_workspace._retrying import HeldBack, Patience
 from reconciler.databricks_workspace._transport import (
     AnswerTooLarge,
     EmptyAnswer,
-    GaveUp,
     Redirected,
+    SdkWouldRetry,
     UntrustedHost,
     reason_of,
 )
@@ -92,33 +94,49 @@ OF_CLASS: Final[Mapping[type[DatabricksError], Kind]] = {
 }
 """By class, which the SDK chooses by status where it does not know the code."""
 
-_OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]] = (
-    ((TookTooLong,), errors.Unreachable, "no answer within the time allowed"),
-    ((SilentTokenEndpoint,), errors.Unreachable, "the token endpoint did not answer"),
-    ((FailingTokenEndpoint,), errors.UnexpectedAnswer, "the token endpoint answered with an error"),
-    ((BusyTokenEndpoint,), errors.Throttled, "the token endpoint answered that it was asked too often"),
-    ((CredentialFailure,), errors.Unauthenticated, "no usable credential was found"),
+_OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, Patience, str], ...]] = (
+    ((TookTooLong,), errors.Unreachable, Patience.NONE, "no answer within the time allowed"),
+    ((HeldBack,), errors.NotTried, Patience.NONE, "not tried"),
+    ((MalformedAnswer,), errors.UnexpectedAnswer, Patience.NONE, "the answer{status} is not what the API documents"),
+    # The exchange has its own attempts, within the same time.
+    ((SilentTokenEndpoint,), errors.Unreachable, Patience.NONE, "the token endpoint did not answer"),
+    ((FailingTokenEndpoint,), errors.UnexpectedAnswer, Patience.NONE, "the token endpoint answered with an error"),
+    (
+        (BusyTokenEndpoint,),
+        errors.Throttled,
+        Patience.NONE,
+        "the token endpoint answered that it was asked too often",
+    ),
+    ((CredentialFailure,), errors.Unauthenticated, Patience.NONE, "no usable credential was found"),
     (
         (Redirected, requests.TooManyRedirects),
         errors.UnexpectedAnswer,
+        Patience.NONE,
         "the answer{status} is a redirect, which is never followed",
     ),
-    ((AnswerTooLarge,), errors.UnexpectedAnswer, "the answer{status} is larger than any that the API documents"),
-    ((EmptyAnswer,), errors.UnexpectedAnswer, "the answer{status} is empty"),
+    (
+        (AnswerTooLarge,),
+        errors.UnexpectedAnswer,
+        Patience.NONE,
+        "the answer{status} is larger than any that the API documents",
+    ),
+    ((EmptyAnswer,), errors.UnexpectedAnswer, Patience.BRIEF, "the answer{status} is empty"),
     (
         # Both quote the header when asked, and the header is the credential.
         (requests.exceptions.InvalidHeader, UnicodeEncodeError),
         errors.Unauthenticated,
+        Patience.NONE,
         "the credential holds characters that a header cannot",
     ),
-    ((UntrustedHost,), errors.Unreachable, "the certificate of the host is not accepted"),
-    ((requests.exceptions.SSLError,), errors.Unreachable, "the TLS handshake fails"),
-    ((requests.exceptions.ProxyError,), errors.Unreachable, "the proxy does not lead there"),
-    ((requests.ConnectTimeout,), errors.Unreachable, "the host does not accept a connection"),
-    ((requests.Timeout,), errors.Unreachable, "the host does not answer"),
+    ((UntrustedHost,), errors.Unreachable, Patience.NONE, "the certificate of the host is not accepted"),
+    ((requests.exceptions.SSLError,), errors.Unreachable, Patience.FULL, "the TLS handshake fails"),
+    ((requests.exceptions.ProxyError,), errors.Unreachable, Patience.FULL, "the proxy does not lead there"),
+    ((requests.ConnectTimeout,), errors.Unreachable, Patience.FULL, "the host does not accept a connection"),
+    ((requests.Timeout,), errors.Unreachable, Patience.FULL, "the host does not answer"),
     (
         (requests.ConnectionError, requests.exceptions.ChunkedEncodingError),
         errors.Unreachable,
+        Patience.FULL,
         "the connection broke",
     ),
     (
@@ -130,18 +148,26 @@ _OF_FOREIGN: Final[tuple[tuple[tuple[type[BaseException], ...], Kind, str], ...]
             requests.exceptions.InvalidURL,
         ),
         errors.Unreachable,
+        Patience.NONE,
         "the address of the host or of its proxy cannot be used",
     ),
     (
-        (requests.exceptions.InvalidJSONError, requests.exceptions.ContentDecodingError),
+        (requests.exceptions.InvalidJSONError, requests.exceptions.ContentDecodingError, UnicodeDecodeError),
         errors.UnexpectedAnswer,
+        Patience.BRIEF,
         "the answer{status} is not the JSON that the API documents",
     ),
-    ((requests.RequestException,), errors.UnexpectedAnswer, "the request failed in a way that is not known here"),
+    (
+        (requests.RequestException,),
+        errors.UnexpectedAnswer,
+        Patience.NONE,
+        "the request failed in a way that is not known here",
+    ),
     (
         # Of the SDK, for JSON of another shape.
         (ValueError, TypeError, AttributeError, LookupError),
         errors.UnexpectedAnswer,
+        Patience.NONE,
         "the answer{status} is not the JSON that the API documents",
     ),
 )
@@ -161,6 +187,7 @@ _ADVICE: Final[Mapping[Kind, str]] = {
         "a scope holds 1,000 secrets of up to 128 KB each, a workspace 1,000 scopes unless support raised it"
     ),
     errors.Throttled: "use a lower --concurrency or a longer --timeout",
+    errors.NotTried: "run again; --timeout says how long one request is tried",
     errors.UnexpectedAnswer: "check that the host is that of a workspace and that no proxy answers for it",
 }
 
@@ -175,10 +202,24 @@ _ANSWERED: Final = frozenset({errors.InvalidRequest, errors.UnexpectedAnswer})
 _TRUSTED_WITH_PAGE: Final = frozenset({requests.codes.unauthorized, requests.codes.too_many_requests})
 """Statuses that mean the same whatever the body is."""
 
+_PASSING_CODES: Final = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"})
+"""Of those in `OF_CODE` that are no answer for good, whatever the status; besides all that lead to `Throttled`."""
+
+_LASTING: Final = frozenset({requests.codes.not_implemented, requests.codes.http_version_not_supported})
+"""Statuses from 500 on that say what will be the same the next time (RFC 9110, sections 15.6.2 and 15.6.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    kind: Kind
+    patience: Patience
+    reason: str
+
 
 def failure_of(operation: Operation, error: BaseException, call: Call) -> errors.WorkspaceError:
     """Return the error that stands for ``error``; raise it outside of any ``except``, so that nothing chains to it."""
-    kind, reason = _classify(error, call)
+    verdict = _judge(error, call)
+    kind, reason = verdict.kind, verdict.reason
     advice = _ADVICE.get(kind)
     if isinstance(error, RefusedExchange):
         advice = _EXCHANGE_ADVICE
@@ -190,42 +231,97 @@ def failure_of(operation: Operation, error: BaseException, call: Call) -> errors
         advice = operation.rejected_advice
     if kind in _ANSWERED and operation.quotable and call.body:
         advice = "; ".join(filter(None, (advice, "-v shows what the platform said")))
+    if call.gave_up:
+        reason += f" ({call.gave_up})"
     return kind(f"{operation.what}: {reason}", advice=advice)
 
 
-def _classify(error: BaseException, call: Call) -> tuple[Kind, str]:
-    if isinstance(error, DatabricksError):
-        return _classify_answer(error, call)
-    if isinstance(error, MalformedAnswer):
-        return errors.UnexpectedAnswer, str(error)
-    if isinstance(error, GaveUp | TimeoutError):
-        # The SDK ends its retries with a TimeoutError, its clock (ours) with GaveUp; the reason is the attempt before.
-        before = error.__cause__ or error.__context__ or TookTooLong()
-        kind, reason = _classify(before, call)
-        return kind, f"{reason} (tried for as long as --timeout allows)"
-    unconnected = _why_unconnected(error)
+def patience_with(error: BaseException, call: Call) -> Patience:
+    """Tell for how long another attempt may go better, after ``error`` ended one."""
+    return _judge(error, call).patience
+
+
+def patience_with_first_question(error: BaseException, call: Call) -> Patience:
+    """Tell the same about what a host is asked before anything else, which one that is older does not know.
+
+    Such hosts may say so in any way, and then nobody should wait.
+    """
+    patience = patience_with(error, call)
+    if call.status is None or patience is Patience.THROTTLED or call.status == requests.codes.service_unavailable:
+        return patience
+    return Patience.BRIEF if patience is Patience.FULL else Patience.NONE
+
+
+def request_id_of(error: BaseException) -> str | None:
+    """Return what the body of an error says that the request is called (``google.rpc.RequestInfo``, if it has one)."""
+    error = _told(error)
+    if not isinstance(error, DatabricksError):
+        return None
+    info = error.get_error_details().request_info
+    return None if info is None else info.request_id
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return what an attempt failed with, behind the exception that the SDK's retries end with."""
+    if isinstance(error, SdkWouldRetry | TimeoutError):
+        return error.__cause__ or error.__context__ or TookTooLong()
+    return error
+
+
+def _judge(error: BaseException, call: Call) -> _Verdict:
+    told = _told(error)
+    if isinstance(told, DatabricksError):
+        verdict = _judge_answer(told, call)
+        if verdict.patience is Patience.NONE and isinstance(error, SdkWouldRetry):
+            # It goes by texts that the platform is known to have answered with, in spite of a status that says no.
+            return replace(verdict, patience=Patience.BRIEF)
+        return verdict
+    unconnected = _why_unconnected(told)
     if unconnected is not None:
-        return errors.Unreachable, unconnected
-    for types, kind, reason in _OF_FOREIGN:
-        if isinstance(error, types):
-            # The words of the former are ours, and say more than the table.
-            said = str(error) if isinstance(error, CredentialFailure) else ""
-            return kind, said or reason.replace("{status}", _status(call))
-    return errors.UnexpectedAnswer, f"the SDK failed with {type(error).__name__}"
+        return _Verdict(errors.Unreachable, Patience.FULL, unconnected)
+    for types, kind, patience, reason in _OF_FOREIGN:
+        if isinstance(told, types):
+            # The words of these are ours, and say more than the table.
+            said = str(told) if isinstance(told, CredentialFailure | MalformedAnswer | HeldBack) else ""
+            return _Verdict(kind, patience, said or reason.replace("{status}", _status(call)))
+    return _Verdict(errors.UnexpectedAnswer, Patience.NONE, f"the SDK failed with {type(told).__name__}")
 
 
-def _classify_answer(error: DatabricksError, call: Call) -> tuple[Kind, str]:
+def _judge_answer(error: DatabricksError, call: Call) -> _Verdict:
     """Decide on an answer that the SDK made an exception of."""
     # The annotation of the SDK says text; some answers hold a number.
     code: object = error.error_code
     if isinstance(code, str) and code in OF_CODE:
-        return OF_CODE[code], f"the platform answered {code}{_status(call)}"
+        kind = OF_CODE[code]
+        patience = Patience.FULL if code in _PASSING_CODES else Patience.NONE
+        return _Verdict(kind, _patience_of(kind, patience, call), f"the platform answered {code}{_status(call)}")
+    by_status = _patience_of_status(call.status)
     if _is_page(call.body) and call.status not in _TRUSTED_WITH_PAGE:
         # Some proxies, and Databricks itself for an unknown token, answer with a page and a status like 403 or 404:
         # taken at its word, a secret would count as absent or as unreadable.
-        return errors.UnexpectedAnswer, f"the answer{_status(call)} is a page, not one of the API"
+        patience = Patience.BRIEF if by_status is Patience.NONE else by_status
+        return _Verdict(
+            errors.UnexpectedAnswer,
+            _patience_of(errors.UnexpectedAnswer, patience, call),
+            f"the answer{_status(call)} is a page, not one of the API",
+        )
     kind = next((OF_CLASS[base] for base in type(error).__mro__ if base in OF_CLASS), errors.UnexpectedAnswer)
-    return kind, f"the platform answered with an error{_status(call)}"
+    return _Verdict(kind, _patience_of(kind, by_status, call), f"the platform answered with an error{_status(call)}")
+
+
+def _patience_of_status(status: int | None) -> Patience:
+    if status is None or status in _LASTING:
+        return Patience.NONE
+    is_passing = status >= requests.codes.internal_server_error or status == requests.codes.request_timeout
+    return Patience.FULL if is_passing else Patience.NONE
+
+
+def _patience_of(kind: Kind, patience: Patience, call: Call) -> Patience:
+    """Return ``patience``, unless the answer is about all that are asking."""
+    wants_a_pause = call.status == requests.codes.service_unavailable and call.retry_after_s is not None
+    if kind is errors.Throttled or (patience is Patience.FULL and wants_a_pause):
+        return Patience.THROTTLED
+    return patience
 
 
 def _why_unconnected(error: BaseException) -> str | None:

@@ -6,7 +6,6 @@ Imports the SDK, so `preload` comes first.
 import math
 import os
 import re
-import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -31,10 +30,17 @@ from reconciler.databricks_workspace._calls import (
 from reconciler.databricks_workspace._client import DatabricksWorkspace
 from reconciler.databricks_workspace._connection import Connection
 from reconciler.databricks_workspace._credentials import BoundedCredentials, Headers
-from reconciler.databricks_workspace._failures import failure_of
+from reconciler.databricks_workspace._failures import (
+    failure_of,
+    patience_with,
+    patience_with_first_question,
+    request_id_of,
+)
+from reconciler.databricks_workspace._pace import Pace
 from reconciler.databricks_workspace._profile import profile_of, profile_problem
 from reconciler.databricks_workspace._quiet import silence_sdk_logging
-from reconciler.databricks_workspace._transport import CallClock, RequestCounter, Transport
+from reconciler.databricks_workspace._retrying import Retrying
+from reconciler.databricks_workspace._transport import RequestCounter, SdkClock, Transport
 from reconciler.errors import InvalidInput, Throttled, UnexpectedAnswer, Unreachable, WorkspaceError
 
 
@@ -80,7 +86,7 @@ def open_workspace(
             _keep_from_proxies(connection.hostname)
     call = Call(timeout_s)
     counter = RequestCounter()
-    clock = CallClock(call, time.sleep)
+    retrying = Retrying(call=call, pace=Pace(), patience=lambda error: patience_with(error, call))
     # One for both clients below, so that the second goes on over the connection of the first.
     transport = Transport(call=call, counter=counter, connections=concurrency)
 
@@ -90,9 +96,9 @@ def open_workspace(
         return api
 
     try:
-        found = _ask_host(connection, client, call, clock, timeout_s)
+        found = _ask_host(connection, client, call, retrying)
         credentials = BoundedCredentials(timeout_s)
-        api = client(_configure(connection, found, credentials, call, clock, timeout_s))
+        api = client(_configure(connection, found, credentials, call))
         _replace_refused_tokens(api, credentials)
     except BaseException:
         transport.close()
@@ -103,9 +109,12 @@ def open_workspace(
         secrets=SecretsAPI(_Strict(api)),  # type: ignore[no-untyped-call]  # the SDK leaves it open
         call=call,
         counter=counter,
+        retrying=retrying,
+        wind_down=credentials.wind_down,
         explain=lambda operation, error: failure_of(operation, error, call),
+        request_id_of=request_id_of,
         on_detail=on_detail,
-        secrets_sent=credentials.secrets,
+        credentials=credentials,
     )
 
 
@@ -167,7 +176,7 @@ class _Strict:
 
 
 def _ask_host(
-    connection: Connection, client: Callable[[Config], ApiClient], call: Call, clock: CallClock, timeout_s: float
+    connection: Connection, client: Callable[[Config], ApiClient], call: Call, retrying: Retrying
 ) -> dict[str, Any]:
     """Ask the host for its own configuration, without a credential; this is also where an absent host shows.
 
@@ -180,13 +189,14 @@ def _ask_host(
     """
     nobody = _Anonymous()
     settings = {**_nothing_from_environment(), "host": connection.host, "auth_type": nobody.auth_type()}
-    config = _config(settings, nobody, clock, timeout_s)
-    api = client(config)
+    api = client(_config(settings, nobody, call.timeout_s))
 
     def ask() -> dict[str, Any]:
-        call.begin()
         try:
-            answer = api.do("GET", _CONFIG_PATH, headers={"Accept": "application/json"})
+            answer = retrying.run(
+                lambda: api.do("GET", _CONFIG_PATH, headers={"Accept": "application/json"}),
+                patience=lambda error: patience_with_first_question(error, call),
+            )
             return _settings_of(connection, answer)
         except Exception as error:  # noqa: BLE001  # the table decides
             failure = failure_of(operation, error, call)
@@ -195,15 +205,15 @@ def _ask_host(
         return {}
 
     operation = Operation(what=f"connecting to {connection.host}", quotable=False)
-    return _in_time(operation, timeout_s, call, ask)
+    return _in_time(operation, call, ask)
 
 
-def _in_time(operation: Operation, timeout_s: float, call: Call, action: Callable[[], T]) -> T:
+def _in_time(operation: Operation, call: Call, action: Callable[[], T]) -> T:
     """Return what ``action`` returns, or raise one of our errors."""
     failure: WorkspaceError
     try:
         # Its own limit comes first and says more; this one is for what has none, like name resolution.
-        return within(timeout_s + 0.5, action)
+        return within(call.timeout_s + 0.5, action)
     except WorkspaceError:
         raise
     except (TookTooLong, CredentialFailure) as error:
@@ -244,14 +254,7 @@ def _plain(text: object) -> str | None:
     return text if isinstance(text, str) and _PLAIN_ID.fullmatch(text) else None
 
 
-def _configure(  # called in one place
-    connection: Connection,
-    found: dict[str, Any],
-    credentials: BoundedCredentials,
-    call: Call,
-    clock: CallClock,
-    timeout_s: float,
-) -> Config:
+def _configure(connection: Connection, found: dict[str, Any], credentials: BoundedCredentials, call: Call) -> Config:
     """Load the credential.
 
     Raises:
@@ -275,7 +278,7 @@ def _configure(  # called in one place
     base = {**_nothing_from_environment(), **found} if embedded else _secrets_from_environment(found)
     settings = {**base, **{name: value for name, value in said.items() if value is not None}}
     operation = Operation(what=f"authenticating to {connection.host}", quotable=False)
-    return _in_time(operation, timeout_s, call, lambda: _config(settings, credentials, clock, timeout_s))
+    return _in_time(operation, call, lambda: _config(settings, credentials, call.timeout_s))
 
 
 def _nothing_from_environment() -> dict[str, Any]:
@@ -299,9 +302,7 @@ def _unset(attribute: ConfigAttribute) -> object:
     return 0 if attribute.transform is int else ""
 
 
-def _config(
-    settings: dict[str, Any], credentials: BoundedCredentials | _Anonymous, clock: CallClock, timeout_s: float
-) -> Config:
+def _config(settings: dict[str, Any], credentials: BoundedCredentials | _Anonymous, timeout_s: float) -> Config:
     """Build the SDK's configuration without a request by the SDK.
 
     Raises:
@@ -313,7 +314,7 @@ def _config(
             credentials_strategy=credentials,
             product=_PRODUCT,
             product_version=__version__,
-            clock=clock,
+            clock=SdkClock(),
             http_timeout_seconds=timeout_s,
             retry_timeout_seconds=_NEVER_ASKS,
         )
@@ -321,7 +322,7 @@ def _config(
         raise
     except Exception:  # noqa: BLE001  # its text lists what is set, and may quote a configuration file
         raise CredentialFailure from None
-    # Whole seconds, and 0 would mean 300. The clock is what keeps to the time allowed.
+    # Only lets the SDK make a first attempt: its clock ends it there. Whole seconds, and 0 would mean 300.
     config.retry_timeout_seconds = math.ceil(timeout_s)
     return config
 

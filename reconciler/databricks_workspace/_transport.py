@@ -8,15 +8,18 @@ throw away, request by request, what 16 threads use beyond that.
 import io
 import ssl
 import threading
-from collections.abc import Callable
+import time
 from typing import Final
 
 import requests
 import urllib3.exceptions
 from databricks.sdk.clock import Clock
 from requests.adapters import HTTPAdapter
+from urllib3.util import Timeout
 
 from reconciler.databricks_workspace._calls import Call, CredentialFailure
+from reconciler.databricks_workspace._request_id import request_id_in
+from reconciler.databricks_workspace._retry_after import retry_after_s
 from reconciler.workspace import RequestCount
 
 
@@ -47,29 +50,27 @@ class UntrustedHost(requests.RequestException):
     """The certificate is not accepted. Not tried again, as the SDK would: no waiting makes it another one."""
 
 
-class GaveUp(Exception):
-    """Another attempt would begin after the time allowed; the attempt before is the context of this exception."""
+class SdkWouldRetry(Exception):
+    """The SDK is about to try again, which is not its part; what the attempt failed with is the context of this."""
 
 
-class CallClock(Clock):
-    """The clock by which the SDK retries: it does not sleep past the deadline of the call.
+class SdkClock(Clock):
+    """The clock of the SDK, which ends its retries: `_retrying` has ours.
 
-    The SDK asks only whether the deadline has passed before it tries again, and sleeps as long as ``Retry-After`` says.
+    The public way to do so: a time allowed of 0 stands for 300 seconds there, and the number of attempts is fixed.
     """
-
-    def __init__(self, call: Call, sleep: Callable[[float], None]) -> None:
-        self._call = call
-        self._sleep = sleep
 
     def time(self) -> float:
         """Return seconds by a clock that never jumps."""
-        return self._call.now()
+        return time.monotonic()
 
-    def sleep(self, seconds: float) -> None:
-        """Wait, or raise GaveUp at once when the deadline comes first."""
-        if self._call.now() + seconds >= self._call.deadline:
-            raise GaveUp
-        self._sleep(seconds)
+    def sleep(self, seconds: float) -> None:  # noqa: ARG002  # the signature is the SDK's
+        """Raise instead: the SDK sleeps only before another attempt.
+
+        Raises:
+            SdkWouldRetry: Always.
+        """
+        raise SdkWouldRetry
 
 
 class RequestCounter:
@@ -113,7 +114,7 @@ class Transport(HTTPAdapter):
         cert: object = None,
         proxies: object = None,
     ) -> requests.Response:
-        """Send ``request`` and read the answer, all within what is left of the call's time.
+        """Send ``request`` and read the answer, all within the time of an attempt.
 
         Raises:
             CredentialFailure: A header cannot hold the credential.
@@ -121,15 +122,15 @@ class Transport(HTTPAdapter):
             requests.RequestException: No answer.
         """
         call = self._call
-        call.status = None
-        call.body = b""
+        call.begin_attempt()
         call.credentials = _credentials_of(request)
         self._counter.add(request.method)
         try:
             response = super().send(
                 request,
                 stream=True,
-                timeout=call.remaining_s(),
+                # In all: as a plain number it would be that for connecting and once more for each part that is read.
+                timeout=Timeout(total=call.attempt_left_s()),  # type: ignore[arg-type]  # documented, not annotated
                 verify=verify,
                 cert=cert,  # type: ignore[arg-type]  # handed through
                 proxies=proxies,  # type: ignore[arg-type]  # handed through
@@ -141,6 +142,8 @@ class Transport(HTTPAdapter):
             call.lost = call.lost or not _was_never_sent(error)
             raise
         call.status = response.status_code
+        call.request_id = request_id_in(response.headers)
+        call.retry_after_s = retry_after_s(response.headers)
         call.lost = call.lost or response.status_code >= requests.codes.internal_server_error
         if not response.ok and len(body) <= _MAX_KEPT_BYTES:
             call.body = body
@@ -170,7 +173,7 @@ class Transport(HTTPAdapter):
     def _check_bounds(self, size: int) -> None:
         if size > _MAX_ANSWER_BYTES:
             raise AnswerTooLarge
-        if self._call.is_over():
+        if self._call.is_attempt_over():
             raise requests.ReadTimeout
 
 

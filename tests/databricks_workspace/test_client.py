@@ -188,10 +188,6 @@ def _put(workspace: DatabricksWorkspace) -> None:
 @pytest.mark.parametrize(
     ("ask", "answer"),
     [
-        pytest.param(_list_keys, Answer(body=b""), id="nothing"),
-        pytest.param(_list_keys, Answer(body=b"<html>log in</html>"), id="a page"),
-        pytest.param(_list_keys, Answer(body=b'{"secrets": ['), id="half"),
-        pytest.param(_list_keys, Answer(body=b"\xff\xfe\xfd"), id="no text"),
         pytest.param(_list_keys, Answer(body=[]), id="a list at the top"),
         pytest.param(_list_keys, Answer(body="text"), id="a text at the top"),
         pytest.param(_list_keys, Answer(body={"secrets": {"a": 1}}), id="a mapping for a list"),
@@ -212,25 +208,42 @@ def _put(workspace: DatabricksWorkspace) -> None:
         pytest.param(_get, Answer(body={"key": KEY, "value": "b25"}), id="half base64"),
         pytest.param(_get, Answer(body={"key": "other", "value": "b25l"}), id="another key"),
         pytest.param(_who, Answer(body={}), id="nobody"),
-        pytest.param(_put, Answer(body=b"<html>fine</html>"), id="a page after a put"),
         pytest.param(_put, Answer(status=307, headers={"Location": "/elsewhere"}), id="redirect"),
         pytest.param(_list_keys, Answer(status=302), id="redirect to nowhere"),
         pytest.param(_list_keys, Answer(status=304, body=b""), id="304"),
-        pytest.param(_list_keys, Answer(status=500, body={"error_code": "INTERNAL_ERROR"}), id="500"),
-        pytest.param(_list_keys, Answer(status=502, body=b"<html>Bad Gateway</html>"), id="502"),
-        pytest.param(_list_keys, Answer(status=403, body=b"<html>Forbidden</html>"), id="a page with 403"),
-        pytest.param(_list_keys, Answer(status=404, body=b"not here"), id="text with 404"),
         pytest.param(_list_keys, refusal(404, "ENDPOINT_NOT_FOUND"), id="no such API"),
         pytest.param(_list_keys, Answer(status=418, body={"error_code": 418, "message": ["x"]}), id="418"),
     ],
 )
 def test_refuses_what_is_no_answer_of_the_api(ask: Callable[[DatabricksWorkspace], object], answer: Answer) -> None:
-    """Nothing undocumented is taken for an empty listing, a missing secret or a success; and nothing is tried twice."""
+    """Nothing undocumented is taken for an empty listing, a missing secret or a success; it is asked for once."""
     with facing(answer) as (workspace, server):
         with pytest.raises(errors.UnexpectedAnswer):
             ask(workspace)
 
         assert len(server.paths()) == 1
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        pytest.param(_list_keys, Answer(body=b""), id="nothing"),
+        pytest.param(_list_keys, Answer(body=b"<html>log in</html>"), id="a page"),
+        pytest.param(_list_keys, Answer(body=b'{"secrets": ['), id="half"),
+        pytest.param(_list_keys, Answer(body=b"\xff\xfe\xfd"), id="no text"),
+        pytest.param(_put, Answer(body=b"<html>fine</html>"), id="a page after a put"),
+        pytest.param(_list_keys, Answer(status=500, body={"error_code": "INTERNAL_ERROR"}), id="500"),
+        pytest.param(_list_keys, Answer(status=502, body=b"<html>Bad Gateway</html>"), id="502"),
+        pytest.param(_list_keys, Answer(status=403, body=b"<html>Forbidden</html>"), id="a page with 403"),
+        pytest.param(_list_keys, Answer(status=404, body=b"not here"), id="text with 404"),
+    ],
+)
+def test_refuses_for_good_what_is_no_answer_of_the_api_again_and_again(
+    ask: Callable[[DatabricksWorkspace], object], answer: Answer
+) -> None:
+    """What may have come from something on the way is asked for again, and then is as little an answer as before."""
+    with facing(answer, timeout_s=0.4) as (workspace, _), pytest.raises(errors.UnexpectedAnswer, match="tried"):
+        ask(workspace)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from databricks.sdk.errors import platform
 from databricks.sdk.errors.base import DatabricksError
 
 from reconciler import errors
-from reconciler.databricks_workspace import DatabricksWorkspace, _calls, _failures, _transport
+from reconciler.databricks_workspace import DatabricksWorkspace, _calls, _failures, _retrying, _transport
+from reconciler.databricks_workspace._retrying import Patience
 from reconciler.model import KeyName, Permission, Principal, ScopeName, SecretValue
 from tests.databricks_workspace.joining import TOKEN, facing
 from tests.support.hostile_server import Answer, Hang, Reaction, Reset, refusal
@@ -56,21 +57,22 @@ def test_knows_every_code_of_the_sdk() -> None:
         assert _failures.OF_CODE.get(code, expected) is expected, code
 
 
-_NO_JSON: Final = (errors.UnexpectedAnswer, "the answer is not the JSON that the API documents")
-_NO_ADDRESS: Final = (errors.Unreachable, "the address of the host or of its proxy cannot be used")
-_ODD: Final = (errors.UnexpectedAnswer, "the request failed in a way that is not known here")
+_NONE, _BRIEF, _FULL = Patience.NONE, Patience.BRIEF, Patience.FULL
+_NO_JSON: Final = (errors.UnexpectedAnswer, _BRIEF, "the answer is not the JSON that the API documents")
+_NO_ADDRESS: Final = (errors.Unreachable, _NONE, "the address of the host or of its proxy cannot be used")
+_ODD: Final = (errors.UnexpectedAnswer, _NONE, "the request failed in a way that is not known here")
 
-OF_REQUESTS: Final[dict[type[BaseException], tuple[type[errors.WorkspaceError], str]]] = {
+OF_REQUESTS: Final[dict[type[BaseException], tuple[type[errors.WorkspaceError], Patience, str]]] = {
     requests.exceptions.InvalidJSONError: _NO_JSON,
     requests.exceptions.JSONDecodeError: _NO_JSON,
     requests.exceptions.ContentDecodingError: _NO_JSON,
-    requests.exceptions.ConnectionError: (errors.Unreachable, "the connection broke"),
-    requests.exceptions.ChunkedEncodingError: (errors.Unreachable, "the connection broke"),
-    requests.exceptions.ProxyError: (errors.Unreachable, "the proxy does not lead there"),
-    requests.exceptions.SSLError: (errors.Unreachable, "the TLS handshake fails"),
-    requests.exceptions.ConnectTimeout: (errors.Unreachable, "the host does not accept a connection"),
-    requests.exceptions.Timeout: (errors.Unreachable, "the host does not answer"),
-    requests.exceptions.ReadTimeout: (errors.Unreachable, "the host does not answer"),
+    requests.exceptions.ConnectionError: (errors.Unreachable, _FULL, "the connection broke"),
+    requests.exceptions.ChunkedEncodingError: (errors.Unreachable, _FULL, "the connection broke"),
+    requests.exceptions.ProxyError: (errors.Unreachable, _FULL, "the proxy does not lead there"),
+    requests.exceptions.SSLError: (errors.Unreachable, _FULL, "the TLS handshake fails"),
+    requests.exceptions.ConnectTimeout: (errors.Unreachable, _FULL, "the host does not accept a connection"),
+    requests.exceptions.Timeout: (errors.Unreachable, _FULL, "the host does not answer"),
+    requests.exceptions.ReadTimeout: (errors.Unreachable, _FULL, "the host does not answer"),
     requests.exceptions.URLRequired: _NO_ADDRESS,
     requests.exceptions.MissingSchema: _NO_ADDRESS,
     requests.exceptions.InvalidSchema: _NO_ADDRESS,
@@ -78,22 +80,24 @@ OF_REQUESTS: Final[dict[type[BaseException], tuple[type[errors.WorkspaceError], 
     requests.exceptions.InvalidProxyURL: _NO_ADDRESS,
     requests.exceptions.InvalidHeader: (
         errors.Unauthenticated,
+        _NONE,
         "the credential holds characters that a header cannot",
     ),
     requests.exceptions.TooManyRedirects: (
         errors.UnexpectedAnswer,
+        _NONE,
         "the answer is a redirect, which is never followed",
     ),
     requests.exceptions.HTTPError: _ODD,
     requests.exceptions.StreamConsumedError: _ODD,
     requests.exceptions.RetryError: _ODD,
     requests.exceptions.UnrewindableBodyError: _ODD,
-    _transport.Redirected: (errors.UnexpectedAnswer, "the answer is a redirect, which is never followed"),
-    _transport.AnswerTooLarge: (errors.UnexpectedAnswer, "the answer is larger than any that the API documents"),
-    _transport.EmptyAnswer: (errors.UnexpectedAnswer, "the answer is empty"),
-    _transport.UntrustedHost: (errors.Unreachable, "the certificate of the host is not accepted"),
+    _transport.Redirected: (errors.UnexpectedAnswer, _NONE, "the answer is a redirect, which is never followed"),
+    _transport.AnswerTooLarge: (errors.UnexpectedAnswer, _NONE, "the answer is larger than any that the API documents"),
+    _transport.EmptyAnswer: (errors.UnexpectedAnswer, _BRIEF, "the answer is empty"),
+    _transport.UntrustedHost: (errors.Unreachable, _NONE, "the certificate of the host is not accepted"),
 }
-"""What becomes of each exception of requests, ours on top of it included."""
+"""What becomes of each exception of requests, ours on top of it included, and how long it is worth a retry."""
 
 
 def test_lists_every_exception_of_requests() -> None:
@@ -109,8 +113,9 @@ def test_knows_every_exception_of_requests(foreign: type[BaseException]) -> None
 
     failure = _failures.failure_of(OPERATION, error, _calls.Call(1.0))
 
-    kind, words = OF_REQUESTS[foreign]
+    kind, patience, words = OF_REQUESTS[foreign]
     assert type(failure) is kind
+    assert _failures.patience_with(error, _calls.Call(1.0)) is patience
     assert str(failure) == f"putting payments/db-password: {words}"
     assert CANARY not in (failure.advice or "")
 
@@ -119,7 +124,8 @@ def test_knows_every_exception_of_requests(foreign: type[BaseException]) -> None
     ("foreign", "ours"),
     [
         pytest.param(TimeoutError(CANARY), errors.Unreachable, id="the SDK's own end of retries"),
-        pytest.param(_transport.GaveUp(), errors.Unreachable, id="our end of retries"),
+        pytest.param(_transport.SdkWouldRetry(), errors.Unreachable, id="the end we give to it"),
+        pytest.param(_retrying.HeldBack("not tried"), errors.NotTried, id="no attempt"),
         pytest.param(_calls.TookTooLong(), errors.Unreachable, id="our limit"),
         pytest.param(_calls.CredentialFailure(), errors.Unauthenticated, id="no credential"),
         pytest.param(_calls.SilentTokenEndpoint(), errors.Unreachable, id="no token endpoint"),
@@ -153,6 +159,76 @@ def test_repeats_no_code_that_it_does_not_know() -> None:
 
     assert type(failure) is errors.InvalidRequest
     assert CANARY not in str(failure)
+
+
+def _answer(status: int, body: bytes = b"{}", *, code: object = None, retry_after_s: float | None = None) -> Patience:
+    """Return how long an answer is worth a retry."""
+    call = _calls.Call(1.0)
+    call.status, call.body, call.retry_after_s = status, body, retry_after_s
+    kind = platform.STATUS_CODE_MAPPING.get(status, DatabricksError)
+    return _failures.patience_with(kind("x", error_code=code), call)  # type: ignore[arg-type]  # some are numbers
+
+
+@pytest.mark.parametrize(
+    ("status", "patience"),
+    [
+        *((status, Patience.FULL) for status in (408, 500, 502, 503, 504, 507, 520, 599)),
+        *((status, Patience.NONE) for status in (400, 401, 403, 404, 405, 409, 413, 418, 501, 505)),
+        (429, Patience.THROTTLED),
+    ],
+)
+def test_patience_goes_by_the_status_where_the_code_says_nothing(status: int, patience: Patience) -> None:
+    """Errors of servers pass, refusals and what a server cannot do at all stay; of too many requests all are told."""
+    assert _answer(status) is patience
+    assert _answer(status, code="NEVER_HEARD_OF") is patience
+    assert _answer(status, code=status) is patience
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "patience"),
+    [
+        pytest.param("RESOURCE_DOES_NOT_EXIST", 500, Patience.NONE, id="refusal under 500"),
+        pytest.param("INTERNAL_ERROR", 400, Patience.FULL, id="failure under 400"),
+        pytest.param("TEMPORARILY_UNAVAILABLE", 404, Patience.FULL, id="unavailable under 404"),
+        pytest.param("REQUEST_LIMIT_EXCEEDED", 400, Patience.THROTTLED, id="limit under 400"),
+        pytest.param("RESOURCE_EXHAUSTED", 503, Patience.THROTTLED, id="limit under 503"),
+        pytest.param("ENDPOINT_NOT_FOUND", 404, Patience.NONE, id="no such API"),
+    ],
+)
+def test_patience_goes_by_the_code_before_the_status(code: str, status: int, patience: Patience) -> None:
+    """As the platform means it."""
+    assert _answer(status, code=code) is patience
+
+
+@pytest.mark.parametrize(
+    ("status", "patience"),
+    [
+        pytest.param(400, Patience.BRIEF, id="400"),
+        pytest.param(401, Patience.NONE, id="401"),
+        pytest.param(403, Patience.BRIEF, id="403"),
+        pytest.param(404, Patience.BRIEF, id="404"),
+        pytest.param(429, Patience.THROTTLED, id="429"),
+        pytest.param(500, Patience.FULL, id="500"),
+        pytest.param(502, Patience.FULL, id="502"),
+    ],
+)
+def test_patience_with_pages(status: int, patience: Patience) -> None:
+    """A page of a gateway means its status; any other may be the hiccup of a proxy, or a token that nobody knows."""
+    assert _answer(status, b"<html>") is patience
+
+
+def test_all_are_told_to_wait_where_an_unavailable_workspace_says_for_how_long() -> None:
+    """503 alone is the trouble of one request; with Retry-After it is about all of them."""
+    assert _answer(503, retry_after_s=1.0) is Patience.THROTTLED
+    assert _answer(500, retry_after_s=1.0) is Patience.FULL
+
+
+def test_a_little_patience_where_the_sdk_has_some() -> None:
+    """It knows texts of refusals that pass."""
+    error = _transport.SdkWouldRetry()
+    error.__context__ = platform.BadRequest("RPC token bucket limit has been exceeded", error_code="BAD_REQUEST")
+
+    assert _failures.patience_with(error, _calls.Call(1.0)) is Patience.BRIEF
 
 
 ECHO: Final = f"cannot store {CANARY} alias {ENCODED} for Bearer {TOKEN}"
@@ -223,7 +299,7 @@ def test_promises_words_of_the_server_only_where_it_shows_them() -> None:
     page = Answer(status=404, body=b"<html>")
     advices = []
     for act in (_get, _list):
-        with facing(page) as (workspace, _), pytest.raises(errors.UnexpectedAnswer) as caught:
+        with facing(page, timeout_s=0.2) as (workspace, _), pytest.raises(errors.UnexpectedAnswer) as caught:
             act(workspace)
         advices.append(caught.value.advice)
 

@@ -187,8 +187,8 @@ class TestFirstQuestion:
         "answer",
         [
             pytest.param(refusal(404, "NOT_FOUND"), id="404"),
-            pytest.param(refusal(500, "X"), id="500"),
             pytest.param(Answer(body=b"<html>"), id="a page"),
+            pytest.param(Answer(status=404, body=b"<html>"), id="a page with 404"),
             pytest.param(Answer(body=[]), id="a list"),
             pytest.param(Answer(body={"oidc_endpoint": 5, "workspace_id": "a\nb", "cloud": 5}), id="nonsense"),
             pytest.param(Answer(status=302, headers={"Location": "/login"}), id="redirect"),
@@ -199,6 +199,15 @@ class TestFirstQuestion:
         with HostileServer(lambda seen: answer if seen.path == WELL_KNOWN else _me(seen)) as server:
             assert _whoami(Connection(host=server.url, token=TOKEN)) == f"Bearer {TOKEN}"
             assert len(server.seen) == 2
+
+    def test_is_asked_again_for_a_while_where_the_host_fails(self) -> None:
+        """On a host of several workspaces the answer says which one is meant; an older host may fail for good."""
+        first = Answer(status=500)
+        with HostileServer.saying(first, Answer(body={"workspace_id": "77"}), path=WELL_KNOWN) as server:
+            connect(Connection(host=server.url, token=TOKEN), timeout_s=5.0, concurrency=2).close()
+            assert len(server.seen) == 2
+        with HostileServer.saying(first, path=WELL_KNOWN) as server:
+            connect(Connection(host=server.url, token=TOKEN), timeout_s=0.3, concurrency=2).close()
 
     def test_leads_to_the_right_workspace(self) -> None:
         """On a host of several workspaces each request says which one is meant; git beats the host."""
