@@ -269,7 +269,12 @@ class Run:
 
     def _change(self, entry: Entry, survey: Survey, puts: list[FoldedName], deletes: list[FoldedName]) -> Steps:
         creates = survey.look is None
-        aim = Aim(creates_scope=creates, puts={name: self.values[name] for name in puts}, deletes=frozenset(deletes))
+        aim = Aim(
+            creates_scope=creates,
+            puts={name: self.values[name] for name in puts},
+            deletes=frozenset(deletes),
+            strangers=() if survey.grants is None else INSIDERS.outsiders(survey.grants.acls),
+        )
         intended = intending(entry, aim, self.stamp) if self.protocol.intends else entry
         yield partial(self.world.write_entry, intended)
         if not (yield from self._holds()):
