@@ -45,9 +45,9 @@ test: $(VENV) $(SOPS) ## Run the tests on all cores
 coverage: $(VENV) $(SOPS) ## The same with branch coverage, which must not fall below what pyproject.toml says
 	$(BIN)/pytest -n $(JOBS) --cov --cov-report=term $(ARGS)
 
-fuzz: $(VENV) $(SOPS) ## Compare 10,000 random documents and mutants of each with the real sops; SEED=… repeats a run
+fuzz: $(VENV) $(SOPS) ## Compare 10,000 random documents with sops, inject 2,000 faults into runs; SEED=… repeats a run
 	@seed='$(SEED)'; seed=$${seed:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "seed $$seed"; \
-	RECONCILER_FUZZ_SEED=$$seed $(BIN)/pytest -n auto -m fuzz tests/fuzz $(ARGS)
+	RECONCILER_FUZZ_SEED=$$seed $(BIN)/pytest -n $(JOBS) -m fuzz tests/fuzz tests/faults $(ARGS)
 
 lint: $(VENV) ## Check format, style, types and the import rules between the rooms
 	$(BIN)/ruff format --check --quiet .

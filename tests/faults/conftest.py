@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.figures import Figures
+from tests.faults.story import FULL_STEPS
 from tests.faults.trial import Court
 from tests.support.sops_tool import SopsTool
 
@@ -16,6 +17,13 @@ from tests.support.sops_tool import SopsTool
 def court(tmp_path_factory: pytest.TempPathFactory, sops: SopsTool) -> Iterator[Court]:
     """Provide a workspace, a client, and steps that are ready to be tried."""
     with Court.opened(tmp_path_factory.mktemp("court"), sops) as court:
+        yield court
+
+
+@pytest.fixture(scope="session")
+def full_court(tmp_path_factory: pytest.TempPathFactory, sops: SopsTool) -> Iterator[Court]:
+    """Provide the same with a scope that holds as many keys as fit."""
+    with Court.opened(tmp_path_factory.mktemp("full-court"), sops, FULL_STEPS) as court:
         yield court
 
 

@@ -75,6 +75,8 @@ class Judge:
         """Which request of this run last showed something: of which kind, of which scope."""
         self._is_surveying = False
         self._started = 0
+        self._mistaken: set[str] = set()
+        """Scopes of somebody else to which a run put a value before it could know."""
         self.losses: list[str] = []
         """What must never happen, and did."""
         self.raced: Counter[str] = Counter()
@@ -95,6 +97,7 @@ class Judge:
     def let_go(self, scope: str) -> None:
         """Somebody has deleted a scope of theirs."""
         self._foreign.scopes.pop(scope, None)
+        self._mistaken.discard(scope)
 
     @contextlib.contextmanager
     def within(self, number: int) -> Iterator[None]:
@@ -185,19 +188,40 @@ class Judge:
                 del foreign.grants[scope, principal]
         for scope, (seen, since) in tuple(foreign.scopes.items()):
             if _harmed(seen, now.get(fold(scope))):
-                looks = (("list", scope), ("acls/list", scope), ("scopes/create", scope))
-                self._harm(f"{what}: scope {scope} is not ours", since, looks)
+                self._harm_scope(f"{what}: scope {scope} is not ours", scope, since, now.get(fold(scope)))
                 if fold(scope) in now:
                     foreign.scopes[scope] = (now[fold(scope)], since)
                 else:
                     del foreign.scopes[scope]
 
+    def _harm_scope(self, what: str, scope: str, since: int, there: SeenScope | None) -> None:
+        """Judge harm to a scope that somebody else made, perhaps in the place of ours.
+
+        It can be told from ours only when both its keys and its grants have been seen. And a run that has put a value
+        there before it could know has made it look like ours: what it put is recorded, and still there. Then the runs
+        after it go on putting; they must delete nothing there all the same.
+        """
+        keys, grants = self._looked_at("list", scope), self._looked_at("acls/list", scope)
+        looked = max(min(keys, grants), self._looked_at("scopes/create", scope))
+        seen, _ = self._foreign.scopes[scope]
+        is_told = since < self._started or looked >= since
+        if is_told and not (
+            scope in self._mistaken and there is not None and seen.secrets.keys() <= there.secrets.keys()
+        ):
+            self.losses.append(what)
+        else:
+            self._mistaken.add(scope)
+            self.raced[f"scope {scope} is not ours"] += 1
+
     def _harm(self, what: str, since: int, looks: tuple[tuple[str, str], ...]) -> None:
-        looked = max(self._looked.get((operation, fold(scope)), BEFORE - 1) for operation, scope in looks)
+        looked = max(self._looked_at(operation, scope) for operation, scope in looks)
         if since < self._started or looked >= since:
             self.losses.append(what)
         else:
             self.raced[what.rpartition(": ")[2]] += 1
+
+    def _looked_at(self, operation: str, scope: str) -> int:
+        return self._looked.get((operation, fold(scope)), BEFORE - 1)
 
     # In the end.
 

@@ -20,11 +20,11 @@ _COUNT: Final = int(os.environ.get("RECONCILER_FUZZ_FAULTS", "2000"))
 _PER_TEST: Final = 50
 """Cases of one test of a long run."""
 
-_PARTS: Final = 3
+_PARTS: Final = 2
 """Into which the short run is cut, so that more than one processor can take part."""
 
 _FEW_FAULTS: Final = 105
-_FEW_CHANGES: Final = 45
+_FEW_CHANGES: Final = 36
 
 _SHOWN: Final = 5
 """Cases that a failure shows."""
@@ -73,3 +73,11 @@ def test_changes_of_other_people(court: Court, part: int, record_property: Note)
     """Likewise, for as many as one likes."""
     chosen = cases.meddling(court.ready.values(), _COUNT // 2, seed=_SEED)
     _try(court, chosen[part * _PER_TEST : (part + 1) * _PER_TEST], record_property)
+
+
+@pytest.mark.fuzz
+def test_a_full_scope(full_court: Court, record_property: Note) -> None:
+    """Likewise where keys can only be exchanged one for another, as the scope holds 1,000 of them."""
+    steps = [full_court.ready["rename-in-full"]]
+    chosen = (*cases.faults(steps, _COUNT // 40, _SEED), *cases.meddling(steps, _COUNT // 80, _SEED))
+    _try(full_court, chosen, record_property)

@@ -296,7 +296,7 @@ def _go(chapters: tuple[Chapter, ...], examples: int, steps: int) -> None:
 
 def test_some_histories(chapters: tuple[Chapter, ...]) -> None:
     """Nothing is lost, whatever happens in which order."""
-    _go(chapters, 15, 10)
+    _go(chapters, 12, 10)
 
 
 @pytest.mark.fuzz
