@@ -97,15 +97,13 @@ def take(
     if isinstance(identity, WorkspaceError):
         raise identity
     says = UNHEARD if reader is None else reader.hear(identity.name)
-    scopes: dict[FoldedName, ScopeSurvey] = {}
-    heard: list[_Heard] = []
     lists = hearing()
-    for scope, want in wants.items():
-        one = _joined(scope, want, lists.get(fold(scope)), says, _ours(spot, identity.name, want))
-        if isinstance(one, _Heard):
-            heard.append(one)
-        else:
-            scopes[fold(scope)] = one
+    joined = [
+        _joined(scope, want, lists.get(fold(scope)), says, _ours(spot, identity.name, want))
+        for scope, want in wants.items()
+    ]
+    heard = [one for one in joined if isinstance(one, _Heard)]
+    scopes: dict[FoldedName, ScopeSurvey] = {fold(one.scope): one for one in joined if not isinstance(one, _Heard)}
     scopes.update(_read(workspace, workers, heard, _Manner(verify_values=verify_values, pause=pause, on_read=on_read)))
     return Survey(
         identity=identity,

@@ -212,6 +212,18 @@ def test_the_first_complaint_is_told_rather_than_those_that_followed_from_it(con
             look(workers)
 
 
+def test_who_we_are_and_which_scopes_there_are_takes_two_requests() -> None:
+    """For commands that only list."""
+    workspace = FakeWorkspace()
+    workspace.add("app")
+
+    with Workers(2) as workers:
+        identity, infos = introduce(workspace, workers)
+
+    assert (identity.name, [info.name for info in infos]) == (workspace.identity, ["app"])
+    assert len(workspace.calls) == 2
+
+
 def test_looking_again_reads_just_the_given_keys() -> None:
     """After applying: those that were put; no ledger, no grants unless they matter."""
     workspace = FakeWorkspace()
