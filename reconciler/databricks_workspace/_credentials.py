@@ -21,7 +21,7 @@ import requests
 from databricks.sdk import credentials_provider as sdk
 
 from reconciler.databricks_workspace._calls import CredentialFailure, SilentTokenEndpoint, TookTooLong, within
-from reconciler.databricks_workspace._exchange import Exchange
+from reconciler.databricks_workspace._exchange import Exchange, ExchangeCall, retrying_exchanges
 from reconciler.databricks_workspace._oauth import STRATEGIES, Source
 from reconciler.databricks_workspace._tokens import Issued, Tokens
 
@@ -78,6 +78,8 @@ class BoundedCredentials(sdk.CredentialsStrategy):
         self._tokens: Tokens | None = None
         self._lock = threading.Lock()
         self._secrets: tuple[str, ...] = ()
+        self._call = ExchangeCall(timeout_s)
+        self._retrying = retrying_exchanges(self._call)
 
     def auth_type(self) -> str:
         """Return the name of the strategy that was found."""
@@ -115,6 +117,10 @@ class BoundedCredentials(sdk.CredentialsStrategy):
         """Return what was sent for a token, and the tokens, to be masked in what a server says."""
         return tuple(secret.encode("utf-8", "surrogateescape") for secret in self._secrets)
 
+    def wind_down(self) -> None:
+        """Make no further attempt of an exchange that fails."""
+        self._retrying.wind_down()
+
     def _note_secret(self, secret: str) -> None:
         with self._lock:
             if secret not in self._secrets:
@@ -128,7 +134,7 @@ class BoundedCredentials(sdk.CredentialsStrategy):
 
     def _exchanged(self, name: str, source: Source) -> Headers:
         def exchange() -> Issued:
-            with Exchange(self._timeout_s, on_secret=self._note_secret) as asking:
+            with Exchange(call=self._call, retrying=self._retrying, on_secret=self._note_secret) as asking:
                 issued = source(asking)
             self._note_secret(issued.headers["Authorization"].rpartition(" ")[2])
             return issued

@@ -8,8 +8,7 @@ Grants and errors are those of RFC 6749 (OAuth 2.0), section 5, and RFC 8693 (to
 """
 
 import json
-import random
-import time
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
@@ -26,6 +25,8 @@ from reconciler.databricks_workspace._calls import (
     SilentTokenEndpoint,
 )
 from reconciler.databricks_workspace._connection import is_loopback
+from reconciler.databricks_workspace._pace import Pace
+from reconciler.databricks_workspace._retrying import HeldBack, Patience, Retrying
 from reconciler.databricks_workspace._tokens import Issued
 from reconciler.databricks_workspace._transport import (
     AnswerTooLarge,
@@ -51,9 +52,6 @@ _OAUTH_ERRORS: Final = frozenset(
 )
 """Codes of RFC 6749, section 5.2, and RFC 8693, section 2.2.2. No other word of an answer is repeated."""
 
-_FIRST_PAUSE_S: Final = 0.5
-_MOST_PAUSE_S: Final = 8.0
-
 _UNTOLD_LIFETIME_S: Final = 300.0
 """Of a token whose issuer does not say (it should, RFC 6749, section 5.1)."""
 
@@ -61,27 +59,51 @@ _MOST_LIFETIME_S: Final = 86_400.0
 """Longest lifetime that is believed; Databricks and Entra ID say an hour or a little more."""
 
 
-class Exchange:
-    """The requests of one exchange, which together take no longer than the time allowed. For one thread."""
+class ExchangeCall(Call):
+    """State of an exchange: all its requests share one time allowed, which begins with the thread that makes them."""
 
-    def __init__(
-        self, timeout_s: float, *, on_secret: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        """Start the time.
+    def __init__(self, timeout_s: float) -> None:
+        """Allow all requests together ``timeout_s``. Runs once per thread, with the same argument."""
+        super().__init__(timeout_s)
+        self._ends = self.now() + timeout_s
+
+    def begin(self) -> None:
+        """Forget the request before this one."""
+        super().begin()
+        self.deadline = min(self.deadline, self._ends)
+        self.attempt_deadline = min(self.attempt_deadline, self._ends)
+
+
+def retrying_exchanges(
+    call: ExchangeCall, *, wait: Callable[[threading.Event, float], bool] = threading.Event.wait
+) -> Retrying:
+    """Return what repeats requests of exchanges: by the one policy, at a pace that is not that of the workspace."""
+    return Retrying(
+        call=call,
+        pace=Pace(),
+        patience=lambda error: error.patience if isinstance(error, _Ended) else Patience.NONE,
+        wait=wait,
+    )
+
+
+class Exchange:
+    """The requests of one exchange. For one thread."""
+
+    def __init__(self, *, call: ExchangeCall, retrying: Retrying, on_secret: Callable[[str], None]) -> None:
+        """Send nothing yet.
 
         Args:
-            timeout_s: For all of it.
+            call: State of the request that is being made.
+            retrying: Repeats it, with that state.
             on_secret: Told what is sent that must not be shown, whoever may quote it later.
-            sleep: Waits for so many seconds.
         """
-        self._call = Call(timeout_s)
-        self._call.begin()
+        self._call = call
+        self._retrying = retrying
         self._on_secret = on_secret
-        self._sleep = sleep
         self._session = requests.Session()
         self._session.max_redirects = 0
         # Exchanges are not requests to the workspace, so its counter leaves them out.
-        transport = Transport(call=self._call, counter=RequestCounter(), connections=1)
+        transport = Transport(call=call, counter=RequestCounter(), connections=1)
         self._session.mount("https://", transport)
         self._session.mount("http://", transport)
 
@@ -126,37 +148,34 @@ class Exchange:
         for secret in _secrets_in(headers or {}, form or {}, login):
             self._on_secret(secret)
 
-        def send() -> requests.Response:
-            return self._session.request(
-                method,
-                url,
-                headers={"Accept": "application/json", **(headers or {})},
-                data=dict(form) if form is not None else None,
-                # A callable that does nothing, or requests would look for a login in ~/.netrc and put it over ours.
-                auth=login if login is not None else _as_it_is,
-                proxies={"no_proxy": host} if is_loopback(host) else None,
-            )
+        def attempt() -> Mapping[str, object]:
+            try:
+                response = self._session.request(
+                    method,
+                    url,
+                    headers={"Accept": "application/json", **(headers or {})},
+                    data=dict(form) if form is not None else None,
+                    # A callable that does nothing, or requests would look for a login in ~/.netrc and put it over ours.
+                    auth=login if login is not None else _as_it_is,
+                    proxies={"no_proxy": host} if is_loopback(host) else None,
+                )
+            except Exception as error:  # noqa: BLE001  # the table decides; the text may quote what was sent
+                ended = _end_without_answer(who, error)
+            else:
+                if response.ok:
+                    return _object_of(who, response)
+                ended = _end_by(who, response)
+            # Outside of the `except`, so that nothing chains to it.
+            raise ended
 
-        attempt = 0
-        while True:
-            response, failure = _attempt(who, send)
-            if response is not None:
-                return _object_of(who, response)
-            if not self._pause(attempt, failure):
-                # Outside of the `except` that made it, so that nothing chains to it.
-                raise failure.error
-            attempt += 1
-
-    def _pause(self, attempt: int, failure: "_Failure") -> bool:
-        """Wait before the next attempt; False where there must be none, or no time for one is left."""
-        if not failure.is_passing:
-            return False
-        longest_s = min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2.0**attempt)
-        pause_s = max(random.uniform(0.0, longest_s), failure.retry_after_s)  # noqa: S311  # spreads clients, no secret
-        if self._call.now() + pause_s >= self._call.deadline:
-            return False
-        self._sleep(pause_s)
-        return True
+        try:
+            return self._retrying.run(attempt)
+        except _Ended as ended:
+            failure = ended.failure
+        except HeldBack as held_back:
+            failure = BusyTokenEndpoint(f"{who} was {held_back}")
+        gave_up = self._call.gave_up
+        raise type(failure)(f"{failure} ({gave_up})" if gave_up else str(failure))
 
 
 def _secrets_in(headers: Mapping[str, str], form: Mapping[str, str], login: tuple[str, str] | None) -> tuple[str, ...]:
@@ -164,57 +183,59 @@ def _secrets_in(headers: Mapping[str, str], form: Mapping[str, str], login: tupl
     return tuple(filter(None, (bearer, form.get("subject_token"), login[1] if login else None)))
 
 
-class _Failure:
-    """What an attempt ended with."""
+class _Ended(Exception):
+    """How an attempt ended, other than well."""
 
-    def __init__(self, error: CredentialFailure, *, is_passing: bool = False, retry_after_s: float = 0.0) -> None:
-        self.error = error
-        self.is_passing = is_passing
-        self.retry_after_s = retry_after_s
-
-
-_NO_FAILURE: Final = _Failure(CredentialFailure())
+    def __init__(self, failure: CredentialFailure, patience: Patience) -> None:
+        super().__init__(failure, patience)
+        self.failure = failure
+        self.patience = patience
 
 
-_OF_NO_ANSWER: Final[tuple[tuple[tuple[type[BaseException], ...], type[CredentialFailure], str, bool], ...]] = (
-    ((CredentialFailure,), CredentialFailure, "what {who} is to be shown holds characters that a header cannot", False),
-    ((UntrustedHost,), SilentTokenEndpoint, "the certificate of {who} is not accepted", False),
-    ((Redirected,), FailingTokenEndpoint, "{who} answers with a redirect, which is never followed", False),
-    ((AnswerTooLarge, EmptyAnswer), FailingTokenEndpoint, "{who} answers with something that is no token", False),
+_OF_NO_ANSWER: Final[tuple[tuple[tuple[type[BaseException], ...], type[CredentialFailure], Patience, str], ...]] = (
+    (
+        (CredentialFailure,),
+        CredentialFailure,
+        Patience.NONE,
+        "what {who} is to be shown holds characters that a header cannot",
+    ),
+    ((UntrustedHost,), SilentTokenEndpoint, Patience.NONE, "the certificate of {who} is not accepted"),
+    ((Redirected,), FailingTokenEndpoint, Patience.NONE, "{who} answers with a redirect, which is never followed"),
+    (
+        (AnswerTooLarge, EmptyAnswer),
+        FailingTokenEndpoint,
+        Patience.NONE,
+        "{who} answers with something that is no token",
+    ),
     (
         (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError),
         SilentTokenEndpoint,
+        Patience.FULL,
         "{who} did not answer",
-        True,
     ),
     # An address that is none, a proxy of an unknown kind, a secret outside of Latin-1.
-    ((Exception,), CredentialFailure, "{who} cannot be asked", False),
+    ((Exception,), CredentialFailure, Patience.NONE, "{who} cannot be asked"),
 )
 """Types, what becomes of them, and whether another attempt may go better; the first that fits counts."""
 
 
-def _attempt(who: str, send: Callable[[], requests.Response]) -> tuple[requests.Response | None, _Failure]:
-    """Make one attempt; return the answer if it is a good one, else what is wrong."""
-    try:
-        response = send()
-    except Exception as error:  # noqa: BLE001  # the table decides; the text may quote what was sent
-        kind, words, is_passing = next(
-            (kind, words, is_passing) for types, kind, words, is_passing in _OF_NO_ANSWER if isinstance(error, types)
-        )
-        return None, _Failure(kind(words.replace("{who}", who)), is_passing=is_passing)
-    return (response, _NO_FAILURE) if response.ok else (None, _failure_of(who, response))
+def _end_without_answer(who: str, error: Exception) -> _Ended:
+    return next(
+        _Ended(kind(words.replace("{who}", who)), patience)
+        for types, kind, patience, words in _OF_NO_ANSWER
+        if isinstance(error, types)
+    )
 
 
-def _failure_of(who: str, response: requests.Response) -> _Failure:
+def _end_by(who: str, response: requests.Response) -> _Ended:
     status = response.status_code
     if status == requests.codes.too_many_requests:
         busy = BusyTokenEndpoint(f"{who} answers that it was asked too often ({status})")
-        return _Failure(busy, is_passing=True, retry_after_s=_retry_after_s(response))
+        return _Ended(busy, Patience.THROTTLED)
     if status >= requests.codes.internal_server_error:
-        failing = FailingTokenEndpoint(f"{who} answers with an error ({status})")
-        return _Failure(failing, is_passing=True, retry_after_s=_retry_after_s(response))
+        return _Ended(FailingTokenEndpoint(f"{who} answers with an error ({status})"), Patience.FULL)
     said = ", ".join(filter(None, (str(status), _oauth_error(response))))
-    return _Failure(RefusedExchange(f"no usable credential was found: {who} refuses ({said})"))
+    return _Ended(RefusedExchange(f"no usable credential was found: {who} refuses ({said})"), Patience.NONE)
 
 
 def _object_of(who: str, response: requests.Response) -> Mapping[str, object]:
@@ -225,12 +246,6 @@ def _object_of(who: str, response: requests.Response) -> Mapping[str, object]:
     if isinstance(answer, dict):
         return answer
     raise CredentialFailure(f"no usable credential was found: {who} answers with something that is no token")
-
-
-def _retry_after_s(response: requests.Response) -> float:
-    """Return how long the endpoint wants to be left alone; 0 where it does not say in seconds."""
-    said = response.headers.get("Retry-After", "")
-    return float(said) if said.isascii() and said.isdigit() else 0.0
 
 
 def _oauth_error(response: requests.Response) -> str:

@@ -3,15 +3,17 @@
 import json
 import logging
 import os
+import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from reconciler import errors
 from reconciler.databricks_workspace import _calls
-from reconciler.databricks_workspace._exchange import Exchange
+from reconciler.databricks_workspace._exchange import Exchange, ExchangeCall, retrying_exchanges
 from reconciler.emulator import Exchanges
 from reconciler.emulator.token_endpoint import METADATA_PATH, TOKEN_PATH
 from tests.databricks_workspace.exchanging import (
@@ -25,6 +27,7 @@ from tests.databricks_workspace.exchanging import (
     each,
     fails,
     scene,
+    until,
 )
 from tests.support.faults import Hang, Reset, Say
 from tests.support.hostile_server import Answer, HostileServer, Reaction
@@ -60,7 +63,7 @@ class TestTrouble:
             failure = fails(it, timeout_s=0.5)
 
             assert type(failure) is errors.Unreachable
-            assert str(failure) == f"authenticating to {it.emulator.url}: the token endpoint did not answer"
+            assert str(failure).startswith(f"authenticating to {it.emulator.url}: the token endpoint did not answer")
             assert time.monotonic() - began < 3.0
 
     @pytest.mark.parametrize("path", [TOKEN_PATH, METADATA_PATH])
@@ -122,16 +125,18 @@ class TestTrouble:
         with scene(kind, monkeypatch) as it:
 
             def quoting(status: int) -> Say:
-                return Say(status=status, body=" ".join(c.decode() for c in it.canaries().by_name.values()).encode())
+                quoted = " ".join(canary.decode() for canary in it.canaries().by_name.values())
+                return Say.error(status, "BAD_REQUEST", quoted)
 
             with it.connected(on_detail=shown.append) as workspace:
                 workspace.whoami()
-                it.watch.say(ME_PATH, quoting(401), quoting(401), quoting(500), times=1)
+                it.watch.say(ME_PATH, quoting(401), quoting(401), quoting(401), times=1)
                 shown += [told(caught(workspace.whoami)), told(caught(workspace.whoami)), repr(vars(workspace))]
             for status in (200, 400, 401, 500):
                 it.watch.say(TOKEN_PATH, quoting(status))
                 shown.append(told(fails(it, timeout_s=0.3)))
 
+            assert any("the server said: BAD_REQUEST ***" in each for each in shown)
             assert it.canaries().found_in("\n".join((*shown, caplog.text))) == []
 
 
@@ -174,6 +179,21 @@ def test_tries_again_and_then_says_whose_fault_it_is(
         assert words in str(failure)
         assert "no usable credential" not in str(failure)
         assert time.monotonic() - began < 3.0
+
+
+def test_gives_up_at_once_when_the_run_is_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted run does not wait for a token endpoint that is down until the time allowed is over."""
+    with scene(GITHUB, monkeypatch) as it, it.connected(timeout_s=30.0) as workspace:
+        it.emulator.revoke_tokens()
+        it.watch.say(TOKEN_PATH, Say(status=503))
+        with ThreadPoolExecutor(1) as pool:
+            began = time.monotonic()
+            waiting = pool.submit(caught, workspace.whoami)
+            until(lambda: it.watch.paths[TOKEN_PATH] == 2)
+            workspace.wind_down()
+
+            assert type(waiting.result()) is errors.UnexpectedAnswer
+            assert time.monotonic() - began < 10.0
 
 
 @each(GITHUB, AZURE_DEVOPS)
@@ -275,7 +295,14 @@ class TestAsking:
 
 
 def _asking(timeout_s: float, pauses: list[float]) -> Exchange:
-    return Exchange(timeout_s, on_secret=lambda _: None, sleep=pauses.append)
+    """Return an exchange that notes pauses instead of making them."""
+    call = ExchangeCall(timeout_s)
+
+    def note(_: threading.Event, pause_s: float) -> bool:
+        pauses.append(pause_s)
+        return False
+
+    return Exchange(call=call, retrying=retrying_exchanges(call, wait=note), on_secret=lambda _: None)
 
 
 def told(error: Exception) -> str:
