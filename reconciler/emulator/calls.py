@@ -2,7 +2,7 @@
 
 Rules are those of https://docs.databricks.com/api/workspace/secrets and
 https://docs.databricks.com/aws/en/security/secrets/; what these leave open is decided here and listed in
-``docs/emulator.md``. Every call checks in this order: parameters, scope, permission, backend, limits.
+``docs/emulator.md``. Every call checks in this order: parameters, scope, permission, plan, backend, limits.
 """
 
 import base64
@@ -73,6 +73,11 @@ class SecretsApi:
             )
         if manager and fold(manager) != fold(USERS):
             raise bad_request("The only supported initial_manage_principal is the group users.")
+        if not manager and not self._rules.premium:
+            raise bad_request(
+                "Premium Tier is disabled in this workspace. Secret scopes can only be created with "
+                'initial_manage_principal "users".'
+            )
         if backend is Backend.AZURE_KEYVAULT and not caller.is_admin:
             raise Refusal(Code.UNAUTHENTICATED, "Unable to verify your permission on the Azure Key Vault.")
         with self._store.writing():
@@ -157,7 +162,7 @@ class SecretsApi:
         name = fields.text("scope")
         principal, permission = self._principal(fields), _permission(fields)
         with self._store.writing():
-            scope = self._scope(caller, name, Permission.MANAGE)
+            scope = self._managed(caller, name)
             if self._rules.existing_acls_refused and principal in self._store.grants(scope):
                 raise Refusal(Code.RESOURCE_ALREADY_EXISTS, "A permission for the principal already exists.")
             self._store.put_grant(scope, principal, permission)
@@ -167,7 +172,7 @@ class SecretsApi:
         """``acls/get``: needs MANAGE."""
         name, principal = fields.text("scope"), self._principal(fields)
         with self._store.reading():
-            scope = self._scope(caller, name, Permission.MANAGE)
+            scope = self._managed(caller, name)
             permission = self._store.grants(scope).get(principal)
         if permission is None:
             raise missing(f"The principal has no ACL on scope {scope.name}.")
@@ -177,7 +182,7 @@ class SecretsApi:
         """``acls/list``: needs MANAGE."""
         name = fields.text("scope")
         with self._store.reading():
-            grants = self._store.grants(self._scope(caller, name, Permission.MANAGE))
+            grants = self._store.grants(self._managed(caller, name))
         return _listing(
             "items", [{"principal": who, "permission": permission.name} for who, permission in grants.items()]
         )
@@ -189,7 +194,7 @@ class SecretsApi:
             raise invalid("The principal is not valid.")
         principal = self._directory.find(wanted)
         with self._store.writing():
-            scope = self._scope(caller, name, Permission.MANAGE)
+            scope = self._managed(caller, name)
             if principal is None or not self._store.delete_grant(scope, principal):
                 raise missing(f"The principal has no ACL on scope {scope.name}.")
         return Answer({})
@@ -208,6 +213,13 @@ class SecretsApi:
             raise denied(
                 f"{caller.name} does not have {needed.name} permission on scope {scope.name} to perform this action."
             )
+        return scope
+
+    def _managed(self, caller: Identity, name: str) -> StoredScope:
+        """Return a scope whose ACLs the caller may read and change."""
+        scope = self._scope(caller, name, Permission.MANAGE)
+        if not self._rules.premium:
+            raise denied("ACL is not supported in your workspace.")
         return scope
 
     def _principal(self, fields: Fields) -> Principal:

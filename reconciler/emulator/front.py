@@ -1,7 +1,8 @@
-"""What stands before the application and every middleware: counting, Host header, latency, log, last resort."""
+"""What stands before the application and every middleware: counting, Host header, latency, ids, log, last resort."""
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +14,8 @@ from reconciler.workspace import RequestCount
 
 
 _READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_ID_BYTES: Final = 16
 
 _NO_STATUS: Final = 0
 """Stands in the log for a request that was not answered."""
@@ -52,6 +55,7 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), _request_id()]}
             await send(message)
 
         self._note(scope["method"])
@@ -84,6 +88,11 @@ class Front:
         if self._log is not None:
             path = scope["path"] if scope["path"] in self._known_paths else "(unknown path)"
             self._log(f"{scope['method']} {path} {status} {took_s * 1000:.1f} ms {bug}".rstrip())
+
+
+def _request_id() -> tuple[bytes, bytes]:
+    """Return the header by which the platform names a request, with a random id in hexadecimal digits."""
+    return b"x-request-id", secrets.token_hex(_ID_BYTES).encode("ascii")
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:

@@ -33,5 +33,10 @@ class Rules:
     """What the Key Vault behind a Key-Vault-backed scope answers: 200, 403 (PERMISSION_DENIED), other 4xx
     (MALFORMED_REQUEST)."""
 
+    premium: bool = True
+    """Whether the workspace is of the premium plan. False: scopes are created for the group `users` alone
+    (BAD_REQUEST, as reported in https://github.com/MicrosoftDocs/azure-docs/issues/92584), and calls about ACLs are
+    denied (PERMISSION_DENIED, as reported in https://github.com/Azure/azure-databricks-operator/issues/99)."""
+
     without_access: frozenset[str] = frozenset()
     """Users whose token is good, but who have no access to the workspace: PERMISSION_DENIED for every call."""

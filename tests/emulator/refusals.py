@@ -77,6 +77,21 @@ def _get(path: str, /, *, user: bool = False, **query: str) -> Callable[[Emulato
     return provoke
 
 
+def _without_premium(method: str, path: str, /, **fields: str) -> Callable[[Emulator], Answer]:
+    """Ask about ACLs of a scope that only everybody can manage."""
+
+    def provoke(emulator: Emulator) -> Answer:
+        with as_admin(emulator) as caller:
+            caller.post("scopes/create", scope="ours", initial_manage_principal="users")
+            return (
+                caller.post(path, scope="ours", **fields)
+                if method == "POST"
+                else caller.get(path, scope="ours", **fields)
+            )
+
+    return provoke
+
+
 def _raw(method: str, target: str, body: bytes | None = None) -> Callable[[Emulator], Answer]:
     def provoke(emulator: Emulator) -> Answer:
         with as_admin(emulator) as caller:
@@ -93,6 +108,7 @@ def _credential(header: str | None) -> Callable[[Emulator], Answer]:
     return provoke
 
 
+_NOT_PREMIUM: Final = Rules(premium=False)
 _NO_ACCESS: Final = Rules(without_access=frozenset({"user@example.com"}))
 
 _DOOR: Final = (
@@ -173,6 +189,14 @@ _SCOPES: Final = (
         status=400,
         how="`initial_manage_principal` other than `users`; `backend_azure_keyvault` for a scope of another type",
         provoke=_post("scopes/create", scope="new", initial_manage_principal="admins"),
+    ),
+    Row(
+        call="scopes/create",
+        code="BAD_REQUEST",
+        status=400,
+        how="`Rules(premium=False)`, unless `initial_manage_principal` is `users`",
+        provoke=_post("scopes/create", scope="new"),
+        rules=_NOT_PREMIUM,
     ),
     Row(
         call="scopes/create",
@@ -375,6 +399,14 @@ _ACLS: Final = (
         provoke=_post("acls/put", user=True, scope="open", principal="users", permission="MANAGE"),
     ),
     Row(
+        call="acls/put",
+        code="PERMISSION_DENIED",
+        status=403,
+        how="`Rules(premium=False)`",
+        provoke=_without_premium("POST", "acls/put", principal="users", permission="READ"),
+        rules=_NOT_PREMIUM,
+    ),
+    Row(
         call="acls/get",
         code="RESOURCE_DOES_NOT_EXIST",
         status=404,
@@ -387,6 +419,14 @@ _ACLS: Final = (
         status=403,
         how="without MANAGE on the scope",
         provoke=_get("acls/get", user=True, scope="open", principal="users"),
+    ),
+    Row(
+        call="acls/get",
+        code="PERMISSION_DENIED",
+        status=403,
+        how="`Rules(premium=False)`",
+        provoke=_without_premium("GET", "acls/get", principal="users"),
+        rules=_NOT_PREMIUM,
     ),
     Row(
         call="acls/get",
@@ -410,6 +450,14 @@ _ACLS: Final = (
         provoke=_get("acls/list", user=True, scope="open"),
     ),
     Row(
+        call="acls/list",
+        code="PERMISSION_DENIED",
+        status=403,
+        how="`Rules(premium=False)`",
+        provoke=_without_premium("GET", "acls/list"),
+        rules=_NOT_PREMIUM,
+    ),
+    Row(
         call="acls/delete",
         code="RESOURCE_DOES_NOT_EXIST",
         status=404,
@@ -422,6 +470,14 @@ _ACLS: Final = (
         status=403,
         how="without MANAGE on the scope",
         provoke=_post("acls/delete", user=True, scope="open", principal="users"),
+    ),
+    Row(
+        call="acls/delete",
+        code="PERMISSION_DENIED",
+        status=403,
+        how="`Rules(premium=False)`",
+        provoke=_without_premium("POST", "acls/delete", principal="users"),
+        rules=_NOT_PREMIUM,
     ),
     Row(
         call="acls/delete",

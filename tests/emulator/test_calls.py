@@ -240,6 +240,17 @@ def test_creator_has_manage_and_nobody_else_but_admins(admin: Caller, user: Call
     assert admin.get("acls/list", scope="mine").status == 200
 
 
+def test_without_the_premium_plan_everybody_manages_every_scope() -> None:
+    """What needs no ACL works, for everybody: that is the one grant that there is."""
+    with Emulator(rules=Rules(premium=False)) as emulator, as_user(emulator) as user:
+        assert user.post("scopes/create", scope="ours").code == "BAD_REQUEST"
+        assert user.post("scopes/create", scope="ours", initial_manage_principal="users").status == 200
+        assert user.post("put", scope="ours", key="key", string_value="x").status == 200
+        assert user.get("get", scope="ours", key="key").status == 200
+        assert user.get("acls/list", scope="nowhere").code == "RESOURCE_DOES_NOT_EXIST"
+        assert user.post("scopes/delete", scope="ours").status == 200
+
+
 def test_initial_manage_principal_takes_the_creators_place(admin: Caller, user: Caller) -> None:
     """``initial_manage_principal: users`` gives everybody MANAGE and the creator no entry."""
     admin.post("scopes/create", scope="all", initial_manage_principal="users")

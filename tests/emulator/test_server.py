@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -216,6 +217,22 @@ def test_discovery_document_needs_no_token() -> None:
     with Emulator() as emulator, Caller(emulator, None) as caller:
         answer = caller.send("GET", "/.well-known/databricks-config")
         assert answer.json == {"oidc_endpoint": f"{emulator.url}/oidc", "workspace_id": "1"}
+
+
+def test_every_answer_has_an_id_of_its_own() -> None:
+    """Refusals, unknown paths and wrong Host headers have one as well, and it is never the client's."""
+    with Emulator() as emulator, as_admin(emulator) as admin:
+        answers = (
+            admin.send("GET", "/.well-known/databricks-config"),
+            admin.get("scopes/list"),
+            admin.get("list", scope="nowhere"),
+            admin.send("GET", "/nothing", headers={"X-Request-Id": "mine"}),
+            admin.send("GET", "/nothing", headers={"Host": "evil.example.com"}),
+        )
+
+    ids = {answer.headers["x-request-id"] for answer in answers}
+    assert len(ids) == len(answers)
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
 
 
 def test_requests_are_counted_by_kind() -> None:
