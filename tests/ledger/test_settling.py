@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.ledger.records import Entry, Intents, KeyRecord, Tag
@@ -197,6 +197,7 @@ def test_who_means_nothing_writes_nothing() -> None:
     assert intending(OPEN, Aim(strangers=(acl("app", READ),)), LATER) is OPEN
 
 
+FEW = settings(max_examples=50)
 _KEYS = tuple(map(fold, "abcd"))
 _texts = st.sampled_from(("1", "2", "3"))
 _values = st.dictionaries(st.sampled_from(_KEYS), _texts.map(value))
@@ -221,6 +222,7 @@ def _seen(draw: st.DrawFn) -> Seen:
     return Seen(listed=listed(**times), values=values)
 
 
+@FEW
 @given(entry=_entries(), found=_seen(), wanted=_values)
 def test_settling_twice_is_settling_once(entry: Entry, found: Seen, wanted: Mapping[FoldedName, SecretValue]) -> None:
     """What was seen says nothing new the second time."""
@@ -228,6 +230,7 @@ def test_settling_twice_is_settling_once(entry: Entry, found: Seen, wanted: Mapp
     assert settled(once, found, Wish(values=wanted, acls=None), LATER) == once
 
 
+@FEW
 @given(entry=_entries(), found=_seen(), wanted=_values)
 def test_the_order_of_what_is_seen_does_not_matter(
     entry: Entry, found: Seen, wanted: Mapping[FoldedName, SecretValue]
@@ -240,6 +243,7 @@ def test_the_order_of_what_is_seen_does_not_matter(
     assert settled(entry, backwards, mirrored, NOW) == settled(entry, found, Wish(values=wanted, acls=None), NOW)
 
 
+@FEW
 @given(entry=_entries(), found=_seen(), wanted=_values)
 def test_nothing_is_forgotten_whose_fate_is_not_known(
     entry: Entry, found: Seen, wanted: Mapping[FoldedName, SecretValue]
@@ -258,6 +262,7 @@ def test_nothing_is_forgotten_whose_fate_is_not_known(
             assert len(kept) == len(before)
 
 
+@FEW
 @given(entry=_entries(), found=_seen(), wanted=_values)
 def test_a_timestamp_is_recorded_only_with_the_value_read(
     entry: Entry, found: Seen, wanted: Mapping[FoldedName, SecretValue]
