@@ -13,6 +13,9 @@ from tests.bench.runs import Bench, Measured
 _SIZES: Final = {10: 7, 100: 3, 1000: 3}
 """Keys, and how often everything is measured with so many; medians of more runs where a run is short."""
 
+_MANY: Final = (100, 100)
+"""Scopes, and keys in each."""
+
 _FULL_SIZE: Final = 1000
 """A loop of so many puts takes the better part of a minute."""
 
@@ -56,6 +59,9 @@ def _measure(bench: Bench, *, full: bool) -> Figures:
     for keys, times in _SIZES.items():
         _say(f"{keys} keys")
         runs += bench.lifecycle(keys, times)
+    scopes, keys = _MANY
+    _say(f"{scopes} scopes of {keys} keys, which takes the longest")
+    runs += bench.many_scopes(scopes, keys, 3)
     for keys in _SIZES:
         if keys < _FULL_SIZE or full:
             _say(f"loop of {keys} puts")

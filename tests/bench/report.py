@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from tests.bench.before import BEFORE
 from tests.bench.runs import CHECKED_FILES, CONCURRENCY, FILES, VALUES, Measured
 from tests.bench.server import LATENCY_S
 
@@ -68,7 +69,7 @@ class Figures:
             *(
                 Goal(what=f"{run.name}, {run.keys} keys, whole process", wanted=0.6, found=run.seconds, unit="s")
                 for run in self.runs
-                if run.keys == _PLAN_KEYS and run.name.startswith("plan")
+                if run.scopes == 1 and run.keys == _PLAN_KEYS and run.name.startswith("plan")
             ),
             *(
                 Goal(
@@ -78,8 +79,9 @@ class Figures:
                     unit="x floor",
                 )
                 for run in self.runs
-                if run.name == "first apply"
+                if run.name == "first apply" and run.scopes == 1
             ),
+            *(goal for run in self.runs for goal in _ledger_goals(run)),
             Goal(
                 what=f"{FILES} files decrypted, whole process",
                 wanted=8,
@@ -111,14 +113,42 @@ class Figures:
 _PLAN_KEYS: Final = 10
 
 
+def _ledger_goals(run: Measured) -> Sequence[Goal]:
+    """Return what was promised of the ledger for runs of this kind."""
+    what = f"{run.name}, {run.scopes} x {run.keys} keys"
+    requests, values = run.reads + run.writes, floor_s(run.puts) + floor_s(run.values_read)
+    match run.name, run.scopes, run.keys:
+        case "no-op", 1, 1000:
+            return (
+                Goal(what=what, wanted=8, found=requests, unit="requests"),
+                Goal(what=what, wanted=0, found=run.values_read, unit="values read"),
+                Goal(what=f"{what}, whole process", wanted=0.75, found=run.seconds, unit="s"),
+            )
+        case "rotate one", 1, 1000:
+            return (Goal(what=what, wanted=16, found=requests, unit="requests"),)
+        case "first apply", 1, 1000:
+            return (
+                Goal(what=f"{what}, puts and reads", wanted=1.25, found=run.values_seconds / values, unit="x floor"),
+                Goal(what=f"{what}, whole process", wanted=1.25, found=run.seconds / values, unit="x floor"),
+            )
+        case "no-op", 100, 100:
+            return (
+                Goal(what=what, wanted=310, found=requests, unit="requests"),
+                Goal(what=what, wanted=0, found=run.values_read, unit="values read"),
+            )
+        case _:
+            return ()
+
+
 def as_text(figures: Figures) -> str:
     """Return the report for people."""
     return "\n".join(
         (
             f"Against the embedded workspace: {LATENCY_S * 1000:.0f} ms more per request, {CONCURRENCY} at a time.",
             "Seconds, medians: of the whole process, and of the puts alone beside their floor.",
+            "At the right requests and seconds of the same runs before there was a ledger.",
             "",
-            _row("", "keys", "reads", "writes", "floor", "whole", "conns", "puts", "floor", "took", "ratio"),
+            _row("", *_COLUMNS),
             *(_run_row(run, floor_s) for run in figures.runs),
             *(_run_row(run, lambda requests: requests * LATENCY_S) for run in figures.loops),
             "",
@@ -143,16 +173,24 @@ def as_json(figures: Figures) -> dict[str, object]:
     return {"latency_s": LATENCY_S, "concurrency": CONCURRENCY, **asdict(figures), "goals": goals}
 
 
+_COLUMNS: Final = (
+    *("scopes", "keys", "reads", "writes", "floor", "whole", "conns"),
+    *("puts", "floor", "took", "ratio"),
+    *("before", "whole"),
+)
+
+
 def _run_row(run: Measured, floor: Callable[[int], float]) -> str:
     puts: Sequence[str] = ("", "", "", "")
     if run.puts:
         lowest = floor(run.puts)
         puts = (str(run.puts), f"{lowest:.2f}", f"{run.puts_seconds:.2f}", f"{run.puts_seconds / lowest:.2f}")
-    counts = (str(run.keys), str(run.reads), str(run.writes))
-    return _row(
-        run.name, *counts, f"{floor(run.reads + run.writes):.2f}", f"{run.seconds:.2f}", str(run.connections), *puts
-    )
+    counts = (str(run.scopes), str(run.keys), str(run.reads), str(run.writes))
+    whole = (f"{floor(run.reads + run.writes):.2f}", f"{run.seconds:.2f}", str(run.connections))
+    before = BEFORE.get((run.name, run.scopes, run.keys))
+    earlier = () if before is None else (str(before.requests), f"{before.seconds:.2f}")
+    return _row(run.name, *counts, *whole, *puts, *earlier)
 
 
 def _row(name: str, *cells: str) -> str:
-    return f"{name:16}" + "".join(f"{cell:>7}" for cell in cells)
+    return f"{name:16}" + "".join(f"{cell:>7}" for cell in cells).rstrip()

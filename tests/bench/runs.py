@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from reconciler.model import LEDGER_SCOPE
 from tests.bench.server import Server, Traffic, run
 from tests.support.age_keys import AgeKey
 from tests.support.secrets_repo import ENCRYPTED_REGEX, SecretsRepo
@@ -21,6 +22,7 @@ CONCURRENCY: Final = 16
 """What the product does by default."""
 
 SCOPE: Final = "app"
+"""What the scopes are called; where there are several, with a number behind it."""
 
 FILES: Final = 100
 """How many files are decrypted."""
@@ -78,21 +80,37 @@ _SOPS_LOOP: Final = 'for file in "$2"/*.yaml; do "$1" decrypt "$file" >/dev/null
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Several runs of one command. Requests are the same in each, or it is a mistake; times are medians."""
+    """Several runs of one command. Requests are the same in each, or it is a mistake; times are medians.
+
+    But for reads while there is no ledger: whether an entry is asked for depends on which answer comes first.
+    """
 
     name: str
+    scopes: int
     keys: int
+    """In each scope."""
+
     seconds: float
     """Of the whole process."""
 
     reads: int
+    """Most that one run made."""
+
     writes: int
+    values_read: int
+    """Those of the reads that ask for the value of a secret, the ledger's own records aside."""
+
     connections: int
     """Most that one run used."""
 
     puts: int
+    """Those of the writes that put a value, the ledger's own records aside."""
+
     puts_seconds: float
     """From the arrival of the first put at the server to its answer to the last."""
+
+    values_seconds: float
+    """From the arrival of the first put or get of a value to the answer to the last."""
 
 
 @dataclass(slots=True)
@@ -100,6 +118,7 @@ class Series:
     """The runs of one command so far."""
 
     name: str
+    scopes: int
     keys: int
     runs: list[tuple[float, Traffic]] = field(default_factory=list)
 
@@ -109,20 +128,34 @@ class Series:
         Raises:
             RuntimeError: Two runs made different numbers of requests.
         """
-        counts = {(traffic.reads, traffic.writes, len(traffic.of("/secrets/put").served)) for _, traffic in self.runs}
-        if len(counts) != 1:
-            raise RuntimeError(f"{self.name} of {self.keys} keys made different requests each time: {sorted(counts)}")
-        ((reads, writes, puts),) = counts
+        counts = {(traffic.writes, len(_puts(traffic).served), len(_gets(traffic).served)) for _, traffic in self.runs}
+        reads = sorted(traffic.reads for _, traffic in self.runs)
+        if len(counts) != 1 or reads[-1] - reads[0] > self.scopes:
+            raise RuntimeError(
+                f"{self.name} of {self.keys} keys made different requests each time: {sorted(counts)}, reads {reads}"
+            )
+        ((writes, puts, gets),) = counts
         return Measured(
             name=self.name,
+            scopes=self.scopes,
             keys=self.keys,
             seconds=statistics.median(seconds for seconds, _ in self.runs),
-            reads=reads,
+            reads=reads[-1],
             writes=writes,
+            values_read=gets,
             connections=max(traffic.connections for _, traffic in self.runs),
             puts=puts,
-            puts_seconds=statistics.median(traffic.of("/secrets/put").span_s for _, traffic in self.runs),
+            puts_seconds=statistics.median(_puts(traffic).span_s for _, traffic in self.runs),
+            values_seconds=statistics.median(traffic.of_values.span_s for _, traffic in self.runs),
         )
+
+
+def _puts(traffic: Traffic) -> Traffic:
+    return traffic.of_values.of("/secrets/put")
+
+
+def _gets(traffic: Traffic) -> Traffic:
+    return traffic.of_values.of("/secrets/get")
 
 
 class Bench:
@@ -149,29 +182,52 @@ class Bench:
             yield cls(server, Path(folder), AgeKey.generate())
 
     def lifecycle(self, keys: int, times: int) -> tuple[Measured, ...]:
-        """Measure plan, first apply, no-op and rotation of one value, ``times`` times over."""
-        repo = SecretsRepo(self._folder / f"repo-{keys}", sops=self._sops, key=self._key)
-        repo.targets({"prod": {"workspace": {"host": self._server.url}}})
+        """Measure plan, first apply, no-op and rotation of one value in one scope, ``times`` times over."""
+        repo = self._repo(f"repo-{keys}")
         names = ("plan, all new", "first apply", "no-op", "plan, in sync", "rotate one")
-        series = {name: Series(name, keys) for name in names}
+        series = {name: Series(name, 1, keys) for name in names}
         for turn in range(times):
-            self._write(repo, keys, rotated=f"first value of turn {turn}")
+            self._write(repo, SCOPE, keys, rotated=f"first value of turn {turn}")
+            repo.commit()
             self._note(series["plan, all new"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
             apply = (*_TOOL, "-C", str(repo.root), "apply", "prod", "--yes")
             self._note(series["first apply"], apply)
             self._note(series["no-op"], apply)
             self._note(series["plan, in sync"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
-            self._write(repo, keys, rotated=f"second value of turn {turn}")
+            self._write(repo, SCOPE, keys, rotated=f"second value of turn {turn}")
+            repo.commit()
             self._note(series["rotate one"], apply)
-            self._delete_scope()
+            self._delete(SCOPE)
+        return tuple(one.result() for one in series.values())
+
+    def many_scopes(self, scopes: int, keys: int, times: int) -> tuple[Measured, ...]:
+        """Measure the first apply of many scopes, each from a file of its own, and no-op and rotation ``times`` times.
+
+        The first apply takes longer than all others together, and is done once.
+        """
+        repo = self._repo(f"repo-{scopes}-{keys}")
+        names = [f"{SCOPE}-{number:03}" for number in range(scopes)]
+        for name in names:
+            self._write(repo, name, keys, rotated="first value")
+        repo.commit()
+        series = {name: Series(name, scopes, keys) for name in ("first apply", "no-op", "plan, in sync", "rotate one")}
+        apply = (*_TOOL, "-C", str(repo.root), "apply", "prod", "--yes")
+        self._note(series["first apply"], apply)
+        for turn in range(times):
+            self._note(series["no-op"], apply)
+            self._note(series["plan, in sync"], (*_TOOL, "-C", str(repo.root), "plan", "prod"))
+            self._write(repo, names[0], keys, rotated=f"value of turn {turn}")
+            repo.commit()
+            self._note(series["rotate one"], apply)
+        self._delete(*names)
         return tuple(one.result() for one in series.values())
 
     def loop_of_puts(self, keys: int, times: int) -> Measured:
         """Measure a script that puts value after value through the plain SDK."""
-        series = Series("loop of puts", keys)
+        series = Series("loop of puts", 1, keys)
         for _ in range(times):
             self._note(series, (sys.executable, "-c", _LOOP, SCOPE, str(keys)))
-            self._delete_scope()
+            self._delete(SCOPE)
         return series.result()
 
     def decryption(self, times: int) -> tuple[float, float]:
@@ -237,15 +293,20 @@ class Bench:
         """Return the seconds that Python takes with ``arguments``."""
         return statistics.median(run((sys.executable, *arguments), self._environ) for _ in range(times))
 
-    def _write(self, repo: SecretsRepo, keys: int, *, rotated: str) -> None:
+    def _repo(self, name: str) -> SecretsRepo:
+        repo = SecretsRepo(self._folder / name, sops=self._sops, key=self._key)
+        return repo.targets({"prod": {"workspace": {"host": self._server.url}}})
+
+    def _write(self, repo: SecretsRepo, scope: str, keys: int, *, rotated: str) -> None:
         values = {f"key-{number:04}": f"value {number} of {keys}" for number in range(keys)} | {"key-0000": rotated}
-        repo.scope_file("prod/app.yaml", {self._server.host_key: {SCOPE: values}}, acls=["<READ users>"])
-        repo.commit()
+        repo.scope_file(f"prod/{scope}.yaml", {self._server.host_key: {scope: values}}, acls=["<READ users>"])
 
     def _note(self, series: Series, command: Sequence[str]) -> None:
         self._server.traffic()
         seconds = run(command, self._environ)
         series.runs.append((seconds, self._server.traffic()))
 
-    def _delete_scope(self) -> None:
-        self._server.call("/api/2.0/secrets/scopes/delete", {"scope": SCOPE})
+    def _delete(self, *scopes: str) -> None:
+        """Delete scopes and what the ledger knows of them, so that the next first apply is one."""
+        for scope in (*scopes, LEDGER_SCOPE):
+            self._server.delete_scope(scope)

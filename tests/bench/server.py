@@ -4,10 +4,13 @@ Run as a program it prints one JSON object, its URL and the admin's token, then 
 line: what it served since the line before. It ends with stdin.
 """
 
+import http
 import json
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.emulator import Emulator
+from reconciler.model import LEDGER_SCOPE
 
 
 LATENCY_S: Final = 0.05
@@ -36,6 +40,14 @@ class Served(NamedTuple):
     end_s: float
     connection: int
     """Port of the client: equal for requests that share a connection."""
+
+    scope: str
+    """Scope that it is about; empty for none."""
+
+    @property
+    def is_ledgers(self) -> bool:
+        """Tell whether it is about the ledger."""
+        return self.scope == LEDGER_SCOPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,15 @@ class Traffic:
     def of(self, path_end: str) -> "Traffic":
         """Return the requests to one call of the API."""
         return Traffic(tuple(one for one in self.served if one.path.endswith(path_end)))
+
+    @property
+    def of_values(self) -> "Traffic":
+        """Return the puts and gets of what git wants in scopes, without those of the ledger's own records."""
+        return Traffic(
+            tuple(
+                one for one in self.served if one.path.endswith(("/secrets/put", "/secrets/get")) and not one.is_ledgers
+            )
+        )
 
     @property
     def span_s(self) -> float:
@@ -102,8 +123,16 @@ class Server:
         self._process.stdin.flush()
         return Traffic(tuple(Served(*fields) for fields in json.loads(self._line())))
 
-    def call(self, path: str, body: dict[str, str]) -> None:
-        """Send one POST as the admin."""
+    def delete_scope(self, scope: str) -> None:
+        """Delete a scope as the admin, if it is there."""
+        try:
+            self._call("/api/2.0/secrets/scopes/delete", {"scope": scope})
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code != http.HTTPStatus.NOT_FOUND:
+                raise
+
+    def _call(self, path: str, body: dict[str, str]) -> None:
         request = urllib.request.Request(  # noqa: S310  # our own loopback
             self.url + path, data=json.dumps(body).encode(), headers={"Authorization": f"Bearer {self.token}"}
         )
@@ -125,8 +154,17 @@ def serve(latency_s: float) -> None:
         async def noting(scope: Scope, receive: Receive, send: Send) -> None:
             # The emulator waits before it calls us.
             begin_s = time.monotonic() - latency_s
-            await app(scope, receive, send)
-            served.append(Served(scope["method"], scope["path"], begin_s, time.monotonic(), scope["client"][1]))
+            body = bytearray()
+
+            async def listening() -> Message:
+                message = await receive()
+                body.extend(message.get("body", b""))
+                return message
+
+            await app(scope, listening, send)
+            end_s = time.monotonic()
+            port, about = scope["client"][1], _scope_of(scope["query_string"], bytes(body))
+            served.append(Served(scope["method"], scope["path"], begin_s, end_s, port, about))
 
         return noting
 
@@ -136,6 +174,11 @@ def serve(latency_s: float) -> None:
             taken = tuple(served)
             del served[: len(taken)]
             _tell(taken)
+
+
+def _scope_of(query: bytes, body: bytes) -> str:
+    named = json.loads(body).get("scope") if body else dict(urllib.parse.parse_qsl(query.decode())).get("scope")
+    return str(named or "")
 
 
 def _tell(answer: object) -> None:
