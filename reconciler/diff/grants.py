@@ -67,7 +67,7 @@ def diff_grants(desired: DesiredScope, state: ScopeState, keep: Keep, entry: Ent
         entry: What the ledger says; None where there is none.
     """
     if desired.acls is None:
-        return Plan()
+        return _for_operators(desired, state, keep, entry)
     if state.acls is None:
         detail = "the identity may not read them (that needs MANAGE), so they are left alone"
         return Plan(findings=(Finding(kind=FindingKind.ACLS_UNKNOWN, scope=desired.scope, detail=detail),))
@@ -86,6 +86,16 @@ def diff_grants(desired: DesiredScope, state: ScopeState, keep: Keep, entry: Ent
         ),
         findings=(*kept, *(_unmanaged_acl(desired.scope, acl, entry) for acl in left)),
     )
+
+
+def _for_operators(desired: DesiredScope, state: ScopeState, keep: Keep, entry: Entry | None) -> Plan:
+    """Return what operators lack in a scope of ours whose grants git leaves alone.
+
+    Who became an operator after the scope was made could not run the target otherwise.
+    """
+    if entry is None or state.acls is None:
+        return Plan()
+    return Plan(changes=tuple(_put_acls(desired.scope, _wish((), keep), _by_name(state.acls), keep)))
 
 
 def _goes(acl: Acl, prune: Prune, entry: Entry | None) -> bool:

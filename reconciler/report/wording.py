@@ -79,7 +79,7 @@ def symbol_of(change: Change) -> str:
         case PutAcl():
             return "+" if change.before is None else "~"
         case PutSecret():
-            return "+" if change.reason is PutReason.NEW else "~"
+            return "+" if change.creates or change.reason is PutReason.NEW else "~"
         case DeleteScope() | DeleteAcl() | DeleteSecret():
             return "-"
         case _:

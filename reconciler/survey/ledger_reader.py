@@ -1,12 +1,11 @@
 """The ledger's part of a survey: asks for grants, head and entries, and says only what counts of the answers."""
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from reconciler.errors import InvalidRequest, NotFound, PermissionDenied, WorkspaceError
+from reconciler.errors import InvalidRequest, NotFound, PermissionDenied, UnexpectedAnswer, WorkspaceError
 from reconciler.ledger.encoding import decode_entry, decode_head
 from reconciler.ledger.records import (
     Entry,
@@ -23,7 +22,7 @@ from reconciler.ledger.trust import Circle, Standing, Trusted, Unwritten, standi
 from reconciler.model import Acl, FoldedName, KeyName, Principal, ScopeName, SecretValue, fold
 from reconciler.survey.facts import LedgerSpot
 from reconciler.workers import Workers
-from reconciler.workspace import Workspace
+from reconciler.workspace import ScopeInfo, Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +53,27 @@ class LedgerReader:
         self._workspace = workspace
         self._workers = workers
         self._spot = spot
-        self._is_absent = threading.Event()
-        """Set once it is known that there is no ledger, so that what has not been asked by then costs no request."""
         self._granting: Callable[[], tuple[tuple[Acl, ...] | WorkspaceError, ...]] = tuple
         self._heading: Callable[[], tuple[SecretValue | WorkspaceError | None, ...]] = tuple
         self._reading: Callable[[], tuple[SecretValue | WorkspaceError | None, ...]] = tuple
         self._scopes: Sequence[ScopeName] = ()
+        self._is_shown = False
 
     def begin(self) -> None:
         """Ask who may do what with the ledger, and for the head of our owner."""
         self._granting = self._workers.begin([self._grants])
         self._heading = self._workers.begin([partial(self._value, head_name(self._spot.owner))])
 
-    def begin_entries(self, scopes: Sequence[ScopeName]) -> None:
-        """Ask for entries, whether or not the ledger will count: that is not known yet, and waiting costs more."""
+    def begin_entries(self, scopes: Sequence[ScopeName], there: Iterable[ScopeInfo]) -> None:
+        """Ask for entries, whether or not the ledger will count: that is not known yet, and waiting costs more.
+
+        Args:
+            scopes: Wanted ones.
+            there: All scopes that the identity sees. Without the ledger's among them it can read no entry.
+        """
+        self._is_shown = fold(self._spot.scope) in {fold(info.name) for info in there}
+        if not self._is_shown:
+            return
         self._scopes = scopes
         names = [entry_name(self._spot.place, scope) for scope in scopes]
         self._reading = self._workers.begin([partial(self._value, name) for name in names])
@@ -94,6 +100,9 @@ class LedgerReader:
         (head,), entries = self._heading(), self._reading()
         if not isinstance(stands, Trusted):
             return LedgerSays(standing=stands, head=Missing(), entries={})
+        if not self._is_shown:
+            what = f"the workspace shows the grants of scope {self._spot.scope}, and does not list it"
+            raise UnexpectedAnswer(what, advice="somebody may have just made it: run again")
         return LedgerSays(
             standing=stands,
             head=self._head(head),
@@ -103,16 +112,10 @@ class LedgerReader:
         )
 
     def _grants(self) -> tuple[Acl, ...]:
-        try:
-            return self._workspace.list_acls(self._spot.scope)
-        except NotFound:
-            self._is_absent.set()
-            raise
+        return self._workspace.list_acls(self._spot.scope)
 
     def _value(self, key: KeyName) -> SecretValue | None:
         """Return what stands under a key of the ledger, None for nothing."""
-        if self._is_absent.is_set():
-            return None
         try:
             return self._workspace.get_secret(self._spot.scope, key)
         except NotFound:

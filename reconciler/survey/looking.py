@@ -92,7 +92,7 @@ def take(
         workspace, workers, [by_name[fold(scope)] for scope in wants if fold(scope) in by_name], with_acls=True
     )
     if reader is not None:
-        reader.begin_entries(tuple(wants))
+        reader.begin_entries(tuple(wants), infos)
     (identity,) = asking()
     if isinstance(identity, WorkspaceError):
         raise identity

@@ -2,7 +2,8 @@
 
 import pytest
 
-from reconciler.model import Permission, Prune, fold
+from reconciler.diff import Keep, diff
+from reconciler.model import Permission, Principal, Prune, ScopeName, fold
 from reconciler.plan import DeleteAcl, FindingKind, Plan, PutAcl
 from reconciler.survey import ScopeState
 from tests.fakes import FakeWorkspace
@@ -92,3 +93,18 @@ def test_a_protected_grant_stays_though_git_made_it() -> None:
     state = seen.survey.scopes[fold("app")]
     assert isinstance(state, ScopeState)
     assert state.entry is not None
+
+
+def test_whoever_became_an_operator_gets_access_where_git_leaves_grants_alone() -> None:
+    """They could not run the target otherwise; nothing else about the grants changes."""
+    workspace = _workspace()
+    keep = Keep(identity=workspace.identity, operators=(workspace.identity, Principal("ci")))
+    seen = look(workspace, [wish("app", {"a": b"1"})])
+    state = seen.survey.scopes[fold("app")]
+    assert isinstance(state, ScopeState)
+
+    plan = diff(wish("app", {"a": b"1"}), state, keep, seen.entries[fold("app")])
+
+    expected = PutAcl(scope=ScopeName("app"), principal=Principal("ci"), permission=MANAGE)
+    assert plan.changes == (expected,)
+    assert diff(wish("app", {"a": b"1"}), state, keep, None).changes == ()
