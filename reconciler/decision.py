@@ -67,6 +67,9 @@ class Account:
 
     state: ScopeState | MissingScope
     wish: Wish
+    insiders: Insiders
+    """Whose grants on it say nothing against its being ours."""
+
     adopted: bool = False
     """The scope was there, and not ours before."""
 
@@ -230,7 +233,7 @@ def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Surve
     insiders = Insiders(operators=(keep.identity, *keep.operators), acls=wish.acls or ())
     new = new_entry(owner=terms.owner, place=terms.place, scope=wish.scope, salt=terms.new_salt())
     sight = sight_of(values, state) if isinstance(state, ScopeState) else None
-    verdict: Claim = claim(sight, state.found, survey.head, insiders, new, terms.allowed)
+    verdict: Claim = claim(sight, state.found, survey.head, insiders, new, terms.allowed, scope=wish.scope)
     match verdict:
         case NotOurs(refusal=refusal):
             return _Part(failures=(refusal,))
@@ -240,7 +243,9 @@ def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Surve
             assert_never(verdict)
     wished = Wish(values=values, acls=wish.acls)
     entry = settled(entry, seen(state), wished, terms.stamp)
-    account = Account(scope=wish.scope, found=state.found, entry=entry, state=state, wish=wished, adopted=adopted)
+    account = Account(
+        scope=wish.scope, found=state.found, entry=entry, state=state, wish=wished, insiders=insiders, adopted=adopted
+    )
     plan = diff(wish, state, keep, entry)
     if terms.allow_deletes is None and isinstance(state, ScopeState):
         excess = guard.deletions(wish.scope, plan, owned=owned_keys(state, entry, wish))

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from reconciler.apply import Gate, Manner, Patience, apply, verified
@@ -19,6 +20,7 @@ from reconciler.bookkeeping import Books, NoLedgerPossible, Page
 from reconciler.decision import Account, Decision, in_scope, seen
 from reconciler.desired import DesiredScope
 from reconciler.errors import ReconcilerError, Refused, UnexpectedAnswer, WorkspaceError
+from reconciler.ledger.ownership import is_same
 from reconciler.ledger.records import FoundHead, Head, RunId, Stamp, Tag, managed_tag
 from reconciler.ledger.settling import Aim, Seen, intending, settled
 from reconciler.ledger.trust import Circle, Trusted, Unwritten
@@ -218,6 +220,7 @@ class _Execution:
             },
             deletes=frozenset(fold(change.key) for change in changes if isinstance(change, DeleteSecret)),
             grants={change.principal: change.permission for change in changes if isinstance(change, PutAcl)},
+            strangers=_strangers(account),
         )
 
     def _change(self, skipped: frozenset[FoldedName]) -> tuple[ChangeResult, ...]:
@@ -269,10 +272,11 @@ class _Execution:
         if self._books is None:
             return
         pages: list[Page] = []
+        replaced = self._replaced(results, states)
         for name, account in self._decision.accounts.items():
             mine = tuple(result for result in results if fold(result.change.scope) == name)
             found = _seen_after(account, mine, states.get(name), self._ground.circle.identity)
-            if found is None:
+            if found is None or name in replaced:
                 continue  # Its intents stay open, and the next run finds out.
             entry = settled(self._entries[name], found, account.wish, self._ground.stamp)
             if entry != self._stored[name]:
@@ -294,6 +298,51 @@ class _Execution:
         for scope, error in zip([*(page.scope for page in pages), *gone], errors, strict=True):
             if error is not None:
                 self._failures.append(in_scope(scope, error))
+
+    def _replaced(
+        self, results: tuple[ChangeResult, ...], states: Mapping[FoldedName, ScopeSurvey]
+    ) -> frozenset[FoldedName]:
+        """Return the scopes that may be others by now than those that were decided about, and note each.
+
+        Somebody may have deleted and created one while it was written to. It is known by a key that this run did not
+        touch; where none is left, by who has a grant on it, which has to be asked for after its list.
+        """
+        touched: dict[FoldedName, set[FoldedName]] = {}
+        for result in results:
+            if isinstance(result.change, PutSecret | DeleteSecret):
+                touched.setdefault(fold(result.change.scope), set()).add(fold(result.change.key))
+        suspects: list[tuple[Account, ScopeState, frozenset[FoldedName]]] = []
+        for name, account in self._decision.accounts.items():
+            state, keys = states.get(name), frozenset(touched.get(name, ()))
+            if isinstance(state, ScopeState) and not self._is_same(account, state, keys, None):
+                suspects.append((account, state, keys))
+        answers = self._ground.workers.each(
+            [partial(self._ground.workspace.list_acls, account.scope) for account, _, _ in suspects]
+        )
+        replaced: set[FoldedName] = set()
+        for (account, state, keys), answer in zip(suspects, answers, strict=True):
+            if isinstance(answer, WorkspaceError):
+                failure = in_scope(account.scope, answer)
+            elif not self._is_same(account, state, keys, answer):
+                what = f"scope {account.scope}: somebody has deleted and created it anew while it was written to"
+                failure = UnexpectedAnswer(what, advice="find out who did, and change the values that are in it")
+            else:
+                continue
+            self._failures.append(failure)
+            replaced.add(fold(account.scope))
+        return frozenset(replaced)
+
+    def _is_same(
+        self, account: Account, state: ScopeState, touched: frozenset[FoldedName], acls: tuple[Acl, ...] | None
+    ) -> bool:
+        entry = self._entries[fold(account.scope)]
+        return is_same(entry, state.listed, touched, acls, account.insiders)
+
+
+def _strangers(account: Account) -> tuple[Acl, ...]:
+    """Return who has a grant on a scope and is neither of git's nor an operator, as far as grants can be read."""
+    acls = account.state.acls if isinstance(account.state, ScopeState) else None
+    return () if acls is None else account.insiders.outsiders(acls)
 
 
 def _touched(results: Iterable[ChangeResult]) -> dict[ScopeInfo, frozenset[FoldedName]]:

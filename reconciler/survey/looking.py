@@ -12,7 +12,7 @@ Round B begins as soon as it is known which scopes are there, round C `SETTLE_S`
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -104,7 +104,12 @@ def take(
     ]
     heard = [one for one in joined if isinstance(one, _Heard)]
     scopes: dict[FoldedName, ScopeSurvey] = {fold(one.scope): one for one in joined if not isinstance(one, _Heard)}
+    doubtful = [one for one in heard if one.is_known_by_grants_alone]
+    granting = workers.begin([partial(workspace.list_acls, one.lists.info.name) for one in doubtful])
     scopes.update(_read(workspace, workers, heard, _Manner(verify_values=verify_values, pause=pause, on_read=on_read)))
+    for one, acls in zip(doubtful, granting(), strict=True):
+        name = fold(one.lists.info.name)
+        scopes[name] = _looked_at_again(scopes[name], one, acls)
     return Survey(
         identity=identity,
         standing=says.standing,
@@ -183,6 +188,18 @@ class _Heard:
     want: Want
     found: FoundEntry
     entry: Entry | None
+    ours: "_Ours | None" = None
+    """None where whose the scope is does not matter."""
+
+    @property
+    def is_known_by_grants_alone(self) -> bool:
+        """Tell whether nothing but who has a grant speaks for the scope's being ours, or to be adopted.
+
+        The list may be of a scope that somebody created after the grants of the one before it were told.
+        """
+        if self.ours is None or self.lists.acls is None:
+            return False
+        return self.ours.vouching(self.found, replace(self.lists, acls=None)) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +269,17 @@ def _joined(
     if lists is None:
         return MissingScope(scope=scope, found=found)
     entry = None if ours is None else ours.vouching(found, lists)
-    return _Heard(lists=lists, want=want, found=found, entry=entry)
+    return _Heard(lists=lists, want=want, found=found, entry=entry, ours=ours)
+
+
+def _looked_at_again(state: ScopeSurvey, heard: _Heard, acls: tuple[Acl, ...] | WorkspaceError) -> ScopeSurvey:
+    """Return a scope with the grants that it told after its list."""
+    if not isinstance(state, ScopeState) or heard.ours is None:
+        return state
+    if isinstance(acls, WorkspaceError) and not isinstance(acls, PermissionDenied):
+        return UnknownScope(scope=state.scope, error=acls)
+    lists = replace(heard.lists, acls=None if isinstance(acls, PermissionDenied) else acls)
+    return replace(state, acls=lists.acls, entry=heard.ours.vouching(heard.found, lists))
 
 
 def _read(
