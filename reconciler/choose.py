@@ -4,6 +4,7 @@ In: `Settings`. Out: `Chosen` targets, each with the files that were read for it
 Read are the work tree and, for targets that are not embedded, the commit.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 from reconciler import git, policy
@@ -59,6 +60,9 @@ class Files:
         if self._allow_dirty or not self._checkout.is_repository:
             return None
         sources = self._checkout.read_commit()
+        if replace(sources, commit=None, remarks=self._sources.remarks) == self._sources:
+            # A pipeline's tree is as the commit says: reading a thousand values twice would cost 30 ms.
+            return replace(self.tree, commit=sources.commit, remarks=sources.remarks), sources
         return policy.load(sources, self._extra_hosts), sources
 
     def is_in_tree(self, selector: str) -> bool:
