@@ -12,6 +12,8 @@
 import base64
 import contextlib
 import json
+import urllib.parse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -103,6 +105,14 @@ class WorkspaceServer:
         taken = list(self._calls)
         del self._calls[: len(taken)]
         return taken
+
+    def operations(self) -> tuple[Counter[str], Counter[str]]:
+        """Count the `traffic` by operation: apart from the ledger, and to the ledger."""
+        traffic = self.traffic()
+        return (
+            Counter(call.operation for call in traffic if call.scope != LEDGER_SCOPE),
+            Counter(call.operation for call in traffic if call.scope == LEDGER_SCOPE),
+        )
 
     def all_writes(self) -> list[Call]:
         """Return the writing requests among the `traffic`, those to the ledger as well."""
@@ -203,7 +213,7 @@ class WorkspaceServer:
 
     def _note(self, scope: Scope, body: bytes) -> None:
         path = str(scope["path"])
-        fields = json.loads(body) if body else {}
+        fields = json.loads(body) if body else dict(urllib.parse.parse_qsl(scope["query_string"].decode()))
         subject = str(fields.get("key", fields.get("principal", "")))
         self._calls.append(
             Call(scope["method"], path.removeprefix(_API), str(fields.get("scope", "")), subject),
