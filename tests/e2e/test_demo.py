@@ -1,6 +1,7 @@
 """The demo: what a newcomer sees on a fresh clone, and what the platform's own guide teaches, run against it."""
 
 import contextlib
+import re
 import shlex
 import shutil
 import signal
@@ -115,9 +116,12 @@ def test_json_of_a_first_run_has_the_promised_fields(demo: Cli) -> None:
     identity = ("demo", "embedded://demo", "admin@example.com", None, "applied")
     assert tuple(target[name] for name in ("target", "host", "identity", "commit", "status")) == identity
     put = {"action": "put-secret", "scope": "secrets", "key": "db-port", "reason": "new", "result": "done"}
-    assert {**put, "error": None, "request_id": None} in target["changes"]
+    request_ids = [change.pop("request_id") for change in target["changes"]]
+    assert all(re.fullmatch("[0-9a-f]{8,}", request_id) for request_id in request_ids)
+    assert len(set(request_ids)) == len(target["changes"]) == 10
+    assert {**put, "error": None} in target["changes"]
     grant = {"action": "put-acl", "scope": "secrets", "principal": "users", "permission": "READ", "reason": None}
-    assert {**grant, "result": "done", "error": None, "request_id": None} in target["changes"]
+    assert {**grant, "result": "done", "error": None} in target["changes"]
     assert target["requests"]["write"] == 10 + 4  # the ledger: its scope, head, and an entry before and after
     assert (target["findings"], target["errors"]) == ([], [])
 
@@ -176,6 +180,6 @@ def test_what_the_guide_teaches_works_with_the_unmodified_sdk(demo: Cli) -> None
             user.dbutils.secrets.get(scope="secrets", key="no-such-name")
     repaired = demo("apply", "-o", "json").expect().target["changes"]
     assert [(change["key"], change["reason"], change["result"]) for change in repaired] == [
-        ("secret-name", "changed", "done")
+        ("secret-name", "drifted", "done")
     ]
     assert demo("get", "demo/secrets", "secret-name").expect().stdout == "s3cr3t-from-git"
