@@ -44,13 +44,13 @@ def honest(tmp_path_factory: pytest.TempPathFactory, sops: SopsTool) -> Iterator
 
 @pytest.fixture
 def place(honest: Place, tmp_path: Path, sops: SopsTool) -> Iterator[Place]:
-    """Copy the honest one, and empty the workspace afterwards."""
+    """Copy the honest one, and empty the workspace afterwards, the ledger too: the next copy has another history."""
     shutil.copytree(honest.repo.root, tmp_path / "repo")
     repo = SecretsRepo(tmp_path / "repo", sops=sops, key=honest.repo.key)
     honest.server.traffic()
     yield Place(repo=repo, server=honest.server)
-    for scope in honest.server.scopes():
-        assert honest.server.call("POST", "scopes/delete", scope=scope).status == 200
+    for scope in honest.server.all_scopes():
+        honest.server.delete_scope(scope)
 
 
 @pytest.mark.parametrize("name", TREE)
