@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import MAX_KEYS_PER_SCOPE, MAX_NAME_CHARS, MAX_VALUE_BYTES
+from reconciler.model import LEDGER_SCOPE, MAX_KEYS_PER_SCOPE, MAX_NAME_CHARS, MAX_VALUE_BYTES
 from tests.support.age_keys import AgeKey
 from tests.support.cli import Cli
 from tests.support.secrets_repo import SecretsRepo, Value
@@ -200,9 +200,9 @@ def test_two_files_feed_one_scope(run: Cli, repo: SecretsRepo, workspace_server:
     host = workspace_server.host_key
     repo.targets({"prod": workspace_server.fields})
     repo.scope_file("prod/one/app.yaml", {host: {"app": {"a": "1"}}}, prune="all", acls=["<READ users>"])
-    repo.scope_file("prod/two/app.yml", {host: {"APP": {"b": "2"}}})
-    workspace_server.create_scope("app")
+    run("apply", "prod").expect()
     workspace_server.put("app", "stray", b"x")
+    repo.scope_file("prod/two/app.yml", {host: {"APP": {"b": "2"}}})
     run("apply", "prod").expect()
     assert {key: workspace_server.value("app", key) for key in workspace_server.keys("app")} == {"a": b"1", "b": b"2"}
     assert "no changes" in run("apply", "prod").expect().stdout
@@ -239,7 +239,10 @@ def test_selecting_a_scope_touches_that_scope_alone(
     repo.scope_file("prod/app.yaml", {host: {"app": {"a": "1"}}})
     repo.scope_file("prod/web.yaml", {host: {"web": {"b": "2"}}}, recipients=[AgeKey.generate().recipient])
     run("apply", "prod/App").expect()
-    assert {call.scope for call in workspace_server.traffic()} == {"", "app"}
+    traffic = workspace_server.traffic()
+    assert {call.scope for call in traffic} == {"", "app", LEDGER_SCOPE}
+    # Of the ledger, too, only what is about that scope: the head, and one entry.
+    assert len({call.subject for call in traffic if call.scope == LEDGER_SCOPE and call.operation == "put"}) == 2
     assert workspace_server.scopes() == ["app"]
     run("apply", "prod").expect(5)
 
