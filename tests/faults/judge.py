@@ -225,6 +225,11 @@ class Judge:
 
     # In the end.
 
+    def overfull(self, limit: int) -> bool:
+        """Tell whether what git wants in some scope and what is not ours there are too many keys together."""
+        theirs = Counter(scope for scope, _ in self._foreign.keys)
+        return any(len(keys) + theirs[scope] > limit for scope, keys in self._wish.scopes.items())
+
     def differences(self, *, leftovers: tuple[Wish, ...] = (), orphans: frozenset[str] = frozenset()) -> list[str]:
         """Return where the workspace is not what git says, plus what is not ours.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from reconciler.model import fold
+from reconciler.model import MAX_KEYS_PER_SCOPE, fold
 from tests.faults.client import Client, Done
 from tests.faults.instants import FAULTS, NOTHING, Instants, Plot
 from tests.faults.judge import Foreign, Judge
@@ -291,7 +291,9 @@ class _Trial:
         # A scope whose entry is not written yet, or was lost, is adopted only as git wants it, with nobody else in it.
         new = any(scope not in self.begun_with for scope, _ in (*self.trace.grants, *self.trace.keys))
         may_refuse = bool(self.trace.scopes) or self.trace.harms_ledger or self.ready.step.forgets or new
-        self._look_at("the next run", done, {0, 6} if may_refuse else {0})
+        # What somebody else put into a full scope leaves no room for a key of git's, and that is said.
+        has_no_room = self.judge.overfull(MAX_KEYS_PER_SCOPE)
+        self._look_at("the next run", done, {0} | ({6} if may_refuse else set()) | ({1} if has_no_room else set()))
         if done.exit_code == 0:
             old = self.ready.earlier if self.trace.harms_ledger or self.judge.raced else ()
             self._compare(old, self.ready.step.orphans)
