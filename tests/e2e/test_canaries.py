@@ -43,7 +43,7 @@ def scene(repo: SecretsRepo) -> Iterator[Scene]:
 def test_no_output_shows_a_secret(
     prepare: Callable[[Scene], None], exit_codes: set[int], scene: Scene, tmp_path: Path
 ) -> None:
-    """Plan and apply, in every form, with and without ``-v``, to stdout, stderr and a file."""
+    """Plan, apply and status, in every form, with ``-v``, to stdout, stderr and a file."""
     prepare(scene)
     file = tmp_path / "report"
     codes: set[int] = set()
@@ -55,6 +55,11 @@ def test_no_output_shows_a_secret(
     ):
         done = scene.run(before, command, "prod", "--timeout=1", *arguments)
         codes.add(done.exit_code)
+        assert scene.canaries.found_in(done.stdout_bytes) == []
+        assert scene.canaries.found_in(done.stderr) == []
+    for form in ("json", "text"):
+        done = scene.run("-v", "status", "prod", "--timeout=1", "-o", form)
+        assert done.stdout or done.exit_code
         assert scene.canaries.found_in(done.stdout_bytes) == []
         assert scene.canaries.found_in(done.stderr) == []
     assert codes - {0} or 0 in exit_codes
@@ -70,7 +75,7 @@ def test_value_that_is_quoted_is_masked_in_every_form(form: str, cut: slice, sce
     def react(asked: Asked) -> Say:
         return Say.error(400, "BAD_REQUEST", f"the workspace says <{dict(forms_of(asked.value))[form][cut]}> again")
 
-    scene.faults.add("put", react)
+    scene.faults.add("put", react, scope="app")
     done = scene.run("-v", "apply", "prod", "--timeout=1").expect(1)
     assert done.stderr.count("the server said: BAD_REQUEST the workspace says ") == 3
     assert "***" in done.stderr
@@ -150,10 +155,12 @@ def test_no_log_shows_a_secret(prepare: Callable[[Scene], None], exit_code: int,
     "place",
     [
         pytest.param("reconciler.desired:_decode", id="decoding"),
-        pytest.param("reconciler.diff:_reason_to_put", id="comparing"),
+        pytest.param("reconciler.ledger.records:Entry.value_tag", id="tagging"),
+        pytest.param("reconciler.diff.keys:_reason_to_put", id="comparing"),
         pytest.param("reconciler.databricks_workspace:DatabricksWorkspace.put_secret", id="putting"),
+        pytest.param("reconciler.apply:_undone_put", id="reading-back"),
         pytest.param("reconciler.pysops.age.key_texts:parse_age_key", id="parsing-the-key"),
-        pytest.param("reconciler.session:_connection", id="connecting"),
+        pytest.param("reconciler.connections:_connection", id="connecting"),
         pytest.param("reconciler.report:render", id="reporting"),
     ],
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model import LEDGER_SCOPE
 from tests.support.age_keys import AgeKey
 from tests.support.canaries import Canaries, echo_of
 from tests.support.cli import Cli
@@ -26,6 +27,16 @@ from tests.support.workspace_server import WorkspaceServer
 
 ME = "/api/2.0/preview/scim/v2/Me"
 FILE = "secrets/prod/app.yaml"
+
+_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+"""By status, what the platform calls it."""
 
 
 class Scene:
@@ -51,10 +62,15 @@ class Scene:
         return {self.server.host_key: {"app": self.keys}}
 
     def drift(self) -> None:
-        """Let the workspace hold other values, which the run will read."""
-        self.server.create_scope("app")
+        """Apply once; then let the workspace hold other values, which the next run will read, and lack a grant."""
+        self.run("apply", "prod").expect()
         for key in self.keys:
             self.server.put("app", key, self.canaries["old"])
+        assert self.server.call("POST", "acls/delete", scope="app", principal="users").status == 200
+
+    def ledger(self) -> dict[str, bytes]:
+        """Return what the ledger holds: key to bytes."""
+        return {key: self.server.value(LEDGER_SCOPE, key) for key in self.server.keys(LEDGER_SCOPE)}
 
 
 @contextlib.contextmanager
@@ -189,7 +205,7 @@ def _say(form: str, status: int, words: str, asked: Asked) -> Say:
         names = ("X-Databricks-Reason-Phrase", "Location", "Retry-After", "WWW-Authenticate", "Content-Type")
         return Say(status=status, body=value.encode(), headers=dict.fromkeys(names, urllib.parse.quote(value)))
     bodies: dict[str, object] = {
-        "message": {"error_code": "BAD_REQUEST", "message": words},
+        "message": {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": words},
         "code": {"error_code": value, "message": "no"},
         "details": {"error_code": "X", "message": "no", "details": [{"reason": words, "metadata": {"v": words}}]},
         "nested": {"error_code": "X", "message": base64.b64encode(json.dumps(dict(asked.fields)).encode()).decode()},
@@ -197,13 +213,22 @@ def _say(form: str, status: int, words: str, asked: Asked) -> Say:
     return Say(status=status, body=words.encode() if form == "text" else json.dumps(bodies[form]).encode())
 
 
-def echo(status: int, *, operation: str | None = "put", form: str = "message") -> Callable[[Scene], None]:
-    """Return a situation in which the workspace refuses, and quotes what it was sent."""
+def echo(
+    status: int, *, operation: str = "put", form: str = "message", scope: str | None = "app"
+) -> Callable[[Scene], None]:
+    """Return a situation in which the workspace refuses, and quotes what it was sent.
+
+    Args:
+        status: Of its answers.
+        operation: Which requests it refuses.
+        form: Where it quotes.
+        scope: Only requests about that one; None for those that are about none.
+    """
 
     def prepare(scene: Scene) -> None:
         scene.drift()
         quote = _quoting(scene)
-        scene.faults.add(operation, lambda asked: _say(form, status, quote(asked), asked))
+        scene.faults.add(operation, lambda asked: _say(form, status, quote(asked), asked), scope=scope)
 
     return prepare
 
@@ -211,11 +236,12 @@ def echo(status: int, *, operation: str | None = "put", form: str = "message") -
 def _echo_of_old(scene: Scene) -> None:
     """The workspace quotes the value that was there before, which is not in git any more."""
     scene.drift()
-    scene.faults.add("put", lambda _: Say.error(400, "BAD_REQUEST", f"{scene.canaries.text('old')} is there"))
+    answer = Say.error(400, "BAD_REQUEST", f"{scene.canaries.text('old')} is there")
+    scene.faults.add("put", answer, scope="app")
 
 
 def _lie(scene: Scene) -> None:
-    scene.faults.add("put", lambda asked: StoreInstead(asked.value + b"x"))
+    scene.faults.add("put", lambda asked: StoreInstead(asked.value + b"x"), scope="app")
 
 
 def _value_that_is_not_base64(scene: Scene) -> None:
@@ -241,7 +267,28 @@ def _value_as_a_number(scene: Scene) -> None:
     scene.drift()
     old = scene.canaries.text("old")
     body = {"secrets": [{"key": "text", "last_updated_timestamp": old}]}
-    scene.faults.add("list", Say(body=json.dumps(body).encode()))
+    scene.faults.add("list", Say(body=json.dumps(body).encode()), scope="app")
+
+
+def _values_in_the_ledger(scene: Scene) -> None:
+    """Somebody has put values where records should be."""
+    scene.drift()
+    for key in scene.ledger():
+        scene.server.put(LEDGER_SCOPE, key, scene.canaries["old"])
+
+
+def _records_that_break_off_in_a_value(scene: Scene) -> None:
+    """They begin as records of this tool do."""
+    scene.drift()
+    for key, record in scene.ledger().items():
+        scene.server.put(LEDGER_SCOPE, key, record[:60] + scene.canaries["text"])
+
+
+def _nothing_can_be_read(scene: Scene) -> None:
+    """The workspace hands out no value, and quotes some instead; not even the ledger can be read."""
+    scene.drift()
+    quote = _quoting(scene)
+    scene.faults.add("get", lambda asked: _say("message", 400, quote(asked), asked))
 
 
 IN_FILES = [
@@ -284,12 +331,19 @@ OF_A_WORKSPACE = [
     pytest.param(echo(400, operation="get"), {0}, id="echo-on-get"),
     pytest.param(echo(400, operation="list"), {1}, id="echo-on-list"),
     pytest.param(echo(400, operation="acls/put"), {1}, id="echo-on-a-grant"),
-    pytest.param(echo(500, operation="scopes/list"), {1}, id="echo-on-scopes"),
-    pytest.param(echo(403, operation=ME), {1}, id="echo-on-me"),
+    pytest.param(echo(500, operation="scopes/list", scope=None), {1}, id="echo-on-scopes"),
+    pytest.param(echo(403, operation=ME, scope=None), {1}, id="echo-on-me"),
     pytest.param(_echo_of_old, {1}, id="echo-of-what-was-there"),
     pytest.param(_lie, {1}, id="lie"),
     pytest.param(_value_that_is_not_base64, {1}, id="value-that-is-not-base64"),
     pytest.param(value_of_another_kind, {1}, id="value-of-another-kind"),
     pytest.param(_value_for_another_key, {1}, id="value-for-another-key"),
     pytest.param(_value_as_a_number, {0, 1}, id="value-as-a-number"),
+    pytest.param(echo(400, scope=LEDGER_SCOPE), {1}, id="echo-on-writing-the-ledger"),
+    pytest.param(echo(503, scope=LEDGER_SCOPE), {1}, id="echo-503-on-writing-the-ledger"),
+    pytest.param(echo(503, operation="get", scope=LEDGER_SCOPE), {1}, id="echo-on-reading-the-ledger"),
+    pytest.param(echo(403, operation="acls/list", scope=LEDGER_SCOPE), {0, 6}, id="echo-on-grants-of-the-ledger"),
+    pytest.param(_values_in_the_ledger, {6}, id="values-in-the-ledger"),
+    pytest.param(_records_that_break_off_in_a_value, {6}, id="records-that-break-off-in-a-value"),
+    pytest.param(_nothing_can_be_read, {6}, id="nothing-can-be-read"),
 ]

