@@ -1,19 +1,24 @@
 """No secret in what lies below a run: files, folders, children, the embedded workspace and its log."""
 
+import base64
+import hashlib
+import itertools
 import os
 import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from reconciler.emulator import Emulator
+from reconciler.model import LEDGER_SCOPE
 from tests.emulator.caller import Caller
 from tests.support.audit import watched
 from tests.support.canary_scene import Scene, canary_scene
+from tests.support.faults import Say
 from tests.support.secrets_repo import SecretsRepo
 from tests.support.workspace_server import WorkspaceServer
 
@@ -102,6 +107,79 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:  # gone meanwhile
         return b""
+
+
+class TestLedger:
+    """What its bytes tell whoever may read them: no value, nothing to try guesses against without a salt, no length."""
+
+    def test_holds_no_value_and_no_hash_of_one(self, scene: Scene) -> None:
+        """After a first run, while a run's intents are open, and after drift, when it has seen what others wrote."""
+        scene.run("apply", "prod").expect()
+        held = [scene.ledger()]
+        scene.drift()
+        # The head and the entry with intents are written, the last entry is not.
+        scene.faults.add("put", Say.error(400, "BAD_REQUEST"), scope=LEDGER_SCOPE, skip=2)
+        scene.run("apply", "prod").expect(1)
+        held.append(scene.ledger())
+        scene.faults.clear()
+        scene.run("apply", "prod").expect()
+        held.append(scene.ledger())
+
+        assert [sorted(records) for records in held] == [sorted(held[0])] * 3
+        assert len({record for records in held for record in records.values()}) == 6
+        for raw in (record for records in held for record in records.values()):
+            assert raw.startswith(b"RCNL")
+            assert scene.canaries.found_in(raw) == []
+            assert _hashes_in(raw, scene.canaries.by_name.values(), ("app", *scene.keys)) == []
+        # The names of keys are no secret, yet whoever may only read the ledger does not learn them either.
+        assert not any(name.encode() in raw for raw in held[-1].values() for name in ("text", "odd", "bytes"))
+
+    def test_hunt_finds_hashes(self) -> None:
+        """Or the test above would prove nothing."""
+        for kind, front in itertools.product(("sha256", "sha1", "md5"), (b"", b"a", b"app/a")):
+            raw = hashlib.new(kind, front + b"a value").digest()
+            for shown in (raw[:16], raw.hex().encode(), base64.b64encode(raw)):
+                assert _hashes_in(b"..." + shown + b"...", [b"a value"], ("app", "a")) == [kind]
+
+    def test_does_not_tell_how_long_a_value_is(self, scene: Scene) -> None:
+        """Neither by a number in it, nor by its own size."""
+        sizes = set()
+        for length in (0x0001_A53C, 0x0001_C6E2, 1):
+            scene.keys = {"text": "x" * length}
+            scene.repo.scope_file("prod/app.yaml", scene.secrets)
+            scene.run("apply", "prod").expect()
+            records = scene.ledger()
+            sizes.add(tuple(map(len, records.values())))
+            if length > 1:
+                for shape in _numbers(length):
+                    assert not any(shape in raw for raw in records.values())
+        assert len(sizes) == 1
+
+
+def _hashes_in(raw: bytes, values: Iterable[bytes], names: Sequence[str]) -> list[str]:
+    """Return which unsalted hashes of values, alone or after names, ``raw`` shows, if only eight bytes of one."""
+    fronts = [b"", *(name.encode() for name in names)]
+    fronts += [
+        f"{scope}{mark}{key}{end}".encode()
+        for scope in names
+        for key in names
+        for mark in ("", "/", "\0")
+        for end in ("", "/", "\0", "=", ":")
+    ]
+    found = []
+    for value, front, kind in itertools.product(values, fronts, ("sha256", "sha1", "md5", "sha512", "blake2b")):
+        digest = hashlib.new(kind, front + value).digest()
+        shapes = (digest[:8], digest[-8:], digest.hex()[:16].encode(), base64.b64encode(digest)[:10])
+        if any(shape in raw for shape in shapes):
+            found.append(kind)
+    return found
+
+
+def _numbers(length: int) -> Iterator[bytes]:
+    """Yield how a program may write down a length, or that of what a value becomes."""
+    for number in (length, 8 * length, -(-length // 3) * 4):
+        yield from (number.to_bytes(3, order) for order in ("big", "little"))
+        yield from (str(number).encode(), f"{number:x}".encode())
 
 
 def test_log_of_the_workspace_holds_no_secret(scene: Scene) -> None:
