@@ -23,10 +23,19 @@ again within the time, and one that is slow is still waited for."""
 class Call(threading.local):
     """State of the call that the current thread makes. The SDK's exceptions carry neither status nor attempts."""
 
-    def __init__(self, timeout_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Allow each call ``timeout_s`` for all its attempts. Runs once per thread, with the same arguments."""
+    def __init__(
+        self, timeout_s: float, now: Callable[[], float] = time.monotonic, *, least_attempt_s: float = _LEAST_ATTEMPT_S
+    ) -> None:
+        """Start no call. Runs once per thread, with the same arguments.
+
+        Args:
+            timeout_s: For all attempts of a call.
+            now: The clock, in seconds.
+            least_attempt_s: What one attempt may take, even where a third of the time allowed is less.
+        """
         self._timeout_s = timeout_s
         self._now = now
+        self._longest_attempt_s = max(least_attempt_s, timeout_s / _ATTEMPT_SHARE)
 
     began: float = -math.inf
     """When the first attempt began, by `now`, in seconds."""
@@ -73,8 +82,7 @@ class Call(threading.local):
 
     def begin_attempt(self) -> None:
         """Forget the attempt before this one, and start its time."""
-        longest_s = max(_LEAST_ATTEMPT_S, self._timeout_s / _ATTEMPT_SHARE)
-        self.attempt_deadline = min(self.deadline, self.now() + longest_s)
+        self.attempt_deadline = min(self.deadline, self.now() + self._longest_attempt_s)
         self.status = None
         self.body = b""
         self.request_id = None

@@ -334,14 +334,22 @@ def _no_key(scope: ScopeName) -> str:
 def _identity_of(answer: object) -> Identity:
     said = answer if isinstance(answer, dict) else {}
     name, groups = said.get("userName"), said.get("groups")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not _is_text(name):
         raise MalformedAnswer("the answer names nobody")
     shown = (group.get("display") for group in (groups if isinstance(groups, list) else ()) if isinstance(group, dict))
-    return Identity(name=Principal(name), groups=frozenset(Principal(one) for one in shown if isinstance(one, str)))
+    return Identity(
+        name=Principal(name),
+        groups=frozenset(Principal(one) for one in shown if isinstance(one, str) and _is_text(one)),
+    )
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether ``name`` is one. JSON can also hold half of a character (a lone surrogate), which has no bytes."""
+    return bool(name) and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _scope_of(scope: "SecretScope") -> ScopeInfo:
-    if not isinstance(scope.name, str) or not scope.name:
+    if not isinstance(scope.name, str) or not _is_text(scope.name):
         raise MalformedAnswer("the answer holds a scope without a name")
     # The SDK leaves out a kind that it does not know. If it cannot be written, the platform says so to the first put,
     # which fails that scope alone; refusing here would fail the whole workspace for a scope that nobody asked about.
@@ -350,7 +358,7 @@ def _scope_of(scope: "SecretScope") -> ScopeInfo:
 
 
 def _secret_of(secret: "SecretMetadata") -> SecretInfo:
-    if not isinstance(secret.key, str) or not secret.key:
+    if not isinstance(secret.key, str) or not _is_text(secret.key):
         raise MalformedAnswer("the answer holds a key without a name")
     if secret.last_updated_timestamp is None:
         raise MalformedAnswer(f"the answer does not say when {secret.key!r} was updated")
@@ -361,7 +369,7 @@ def _secret_of(secret: "SecretMetadata") -> SecretInfo:
 
 def _acl_of(item: "AclItem") -> Acl:
     principal: object = item.principal  # the SDK's annotation promises text, its code does not
-    if not isinstance(principal, str) or not principal:
+    if not isinstance(principal, str) or not _is_text(principal):
         raise MalformedAnswer("the answer holds a grant to nobody")
     # The SDK reads a permission that it does not know as None. Left out, somebody would hold a grant that no plan
     # shows.

@@ -9,7 +9,9 @@
 
 Which of these a failure is stands in the table of `_failures`. Pauses are random below a limit that doubles; where the
 workspace says how long it wants to be left alone, that counts, and if it is longer than the time that is left, there is
-no further attempt. When anybody may start at all is decided by the `Pace` of the workspace.
+no further attempt. Each call that was tried for all of its time in vain halves the time of those that fail later, until
+an attempt that was not the first has helped: where a workspace fails for good, a thousand values would otherwise cost
+an hour to learn what the first ones have shown. When anybody may start at all, the `Pace` of the workspace decides.
 
 Every request of ours may be repeated: reads change nothing, and a write that was carried out already is found to be
 (`Call.lost`). Needs nothing of the SDK, whose own retries are off (`SdkClock`): they know neither our deadline nor
@@ -29,6 +31,7 @@ from reconciler.databricks_workspace._pace import Pace, backoff_s
 T = TypeVar("T")
 
 _BRIEFLY_S: Final = 3.0
+_MOST_HALVINGS: Final = 30
 _FIRST_REFUSAL: Final = 400
 """HTTP statuses below it say that a request was carried out."""
 
@@ -83,6 +86,7 @@ class Retrying:
         self._patience = patience
         self._chance = chance
         self._wait = wait
+        self._in_vain = 0
         self._ended = threading.Event()
         self._never = threading.Event()
 
@@ -117,6 +121,8 @@ class Retrying:
                 failure = error
             else:
                 self._pace.served(began)
+                if failures:
+                    self._in_vain = 0
                 return result
             failures += 1
             if not self._may_repeat(judge(failure), began, failures):
@@ -143,14 +149,18 @@ class Retrying:
             if call.status is not None:
                 self._pace.served(began)
             return False
-        limit = call.deadline
+        allowed_s = call.timeout_s
         if patience is Patience.BRIEF:
             # What answers in the place of the workspace may have answered after it.
             call.lost = call.lost or call.status is None or call.status < _FIRST_REFUSAL
-            limit = min(limit, call.began + _BRIEFLY_S)
+            allowed_s = min(allowed_s, _BRIEFLY_S)
+        limit = call.began + allowed_s / 2 ** min(self._in_vain, _MOST_HALVINGS)
         waited = self._await_attempt(patience, limit, failures)
         if waited is _Wait.OVER:
             return True
+        if waited is _Wait.TOO_LONG and call.retry_after_s is None:
+            # Threads may miss each other's count, which changes nothing that matters.
+            self._in_vain += 1
         call.gave_up = self._words(failures, was_ended=waited is _Wait.ENDED)
         return False
 

@@ -22,6 +22,7 @@ def scene(repo: SecretsRepo) -> Iterator[Scene]:
         yield scene
 
 
+TOO_MANY = 429
 WELL_KNOWN = "/.well-known/databricks-config"
 
 _DEEP = b"[" * 60_000
@@ -92,16 +93,18 @@ def test_nonsense_is_survived(operation: str, answer: Say, scene: Scene) -> None
     """Exit 0 or 1, a report without a control character, and a workspace that is in order once it is well again."""
     scene.server.create_scope("bad")
     scene.faults.add(operation, answer, scope=None if operation in {"scopes/list", ME, WELL_KNOWN} else "bad")
-    done = scene.run("-v", "apply", "prod", "--timeout=1")
-    assert done.exit_code in {0, 1}
+    done = scene.run("-v", "apply", "prod", "--timeout=1", "--adopt")
+    # Under a name that has no grant on it, the ledger is somebody else's.
+    assert done.exit_code in ({0, 1, 6} if operation == ME else {0, 1})
     assert "Traceback" not in done.stderr
     assert "internal error" not in done.stderr
     assert "prod" in done.stdout
     assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
-    if operation not in {"scopes/list", ME}:
+    # Of 429 the whole workspace is told: another scope may be held back for as long as a request is tried.
+    if operation not in {"scopes/list", ME} and answer.status != TOO_MANY:
         assert scene.holds("good", "first")
     scene.faults.clear()
-    scene.apply(0)
+    scene.apply(0, "--adopt")
     assert scene.holds("bad", "first")
 
 
@@ -110,7 +113,7 @@ def test_workspace_that_answers_about_another_key(scene: Scene) -> None:
     scene.apply(0)
     answer = b'{"key": "other", "value": "Zmlyc3QgYQ=="}'
     scene.faults.add("get", Say(body=answer), scope="bad")
-    assert "about another key" in scene.apply(1).stdout
+    assert "about another key" in scene.apply(1, "--verify-values").stdout
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_value_that_is_none(body: bytes, scene: Scene) -> None:
     scene.apply(0)
     scene.wish("second")
     scene.faults.add("get", Say(body=body), scope="bad", key="a")
-    scene.apply(1)
+    scene.apply(1, "--verify-values")
     assert scene.holds("bad", "first")
     assert scene.holds("good", "second")
 
@@ -190,13 +193,15 @@ def test_names_from_a_hostile_workspace_cannot_fake_a_line(scene: Scene) -> None
     """Whatever it calls keys, people and itself: shown as escapes, in every form of the report."""
     evil = "\\u001b[2J\\nprod  no changes\\r\\u202e::error::"
     scene.apply(0)
-    scene.faults.add(ME, Say(body=f'{{"userName": "admin{evil}"}}'.encode()))
     secrets = f'{{"secrets": [{{"key": "{evil}", "last_updated_timestamp": 1}}]}}'
     scene.faults.add("list", Say(body=secrets.encode()), scope="bad")
-    for form in ("text", "markdown", "json"):
-        done = scene.run("plan", "prod", "-o", form).expect()
-        assert "unmanaged-key" in done.stdout
-        assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
-        assert not any(line.startswith(("prod  no changes", "::")) for line in done.stdout.splitlines())
+    # Under another name than the one that the ledger belongs to, a plan is refused.
+    for exit_code, words in ((0, "unmanaged-key"), (6, "admin")):
+        for form in ("text", "markdown", "json"):
+            done = scene.run("plan", "prod", "-o", form).expect(exit_code)
+            assert words in done.stdout
+            assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
+            assert not any(line.startswith(("prod  no changes", "::")) for line in done.stdout.splitlines())
+        scene.faults.add(ME, Say(body=f'{{"userName": "admin{evil}"}}'.encode()))
     listed = scene.run("list", "prod").expect()
     assert all(char.isprintable() or char == "\n" for char in listed.stdout)
