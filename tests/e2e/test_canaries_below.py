@@ -247,6 +247,8 @@ def test_only_get_prints_a_value(scene: Scene) -> None:
     for arguments in (
         ("-v", "plan", "prod"),
         ("-v", "list", "prod"),
+        ("-v", "status", "prod"),
+        ("status", "prod", "-o", "json"),
         ("list", "prod", "-o", "json"),
         ("validate", "-o", "json"),
         ("targets", "-o", "json"),
