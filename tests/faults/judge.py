@@ -75,8 +75,6 @@ class Judge:
         """Which request of this run last showed something: of which kind, of which scope."""
         self._is_surveying = False
         self._started = 0
-        self._mistaken: set[str] = set()
-        """Scopes of somebody else to which a run put a value before it could know."""
         self.losses: list[str] = []
         """What must never happen, and did."""
         self.raced: Counter[str] = Counter()
@@ -97,7 +95,6 @@ class Judge:
     def let_go(self, scope: str) -> None:
         """Somebody has deleted a scope of theirs."""
         self._foreign.scopes.pop(scope, None)
-        self._mistaken.discard(scope)
 
     @contextlib.contextmanager
     def within(self, number: int) -> Iterator[None]:
@@ -188,29 +185,23 @@ class Judge:
                 del foreign.grants[scope, principal]
         for scope, (seen, since) in tuple(foreign.scopes.items()):
             if _harmed(seen, now.get(fold(scope))):
-                self._harm_scope(f"{what}: scope {scope} is not ours", scope, since, now.get(fold(scope)))
+                self._harm_scope(f"{what}: scope {scope} is not ours", scope, since)
                 if fold(scope) in now:
                     foreign.scopes[scope] = (now[fold(scope)], since)
                 else:
                     del foreign.scopes[scope]
 
-    def _harm_scope(self, what: str, scope: str, since: int, there: SeenScope | None) -> None:
+    def _harm_scope(self, what: str, scope: str, since: int) -> None:
         """Judge harm to a scope that somebody else made, perhaps in the place of ours.
 
-        It can be told from ours only when both its keys and its grants have been seen. And a run that has put a value
-        there before it could know has made it look like ours: what it put is recorded, and still there. Then the runs
-        after it go on putting; they must delete nothing there all the same.
+        A scope of secrets can be told from ours only when both its keys and its grants have been seen; whose the ledger
+        is, its grants tell alone.
         """
         keys, grants = self._looked_at("list", scope), self._looked_at("acls/list", scope)
-        looked = max(min(keys, grants), self._looked_at("scopes/create", scope))
-        seen, _ = self._foreign.scopes[scope]
-        is_told = since < self._started or looked >= since
-        if is_told and not (
-            scope in self._mistaken and there is not None and seen.secrets.keys() <= there.secrets.keys()
-        ):
+        seen = grants if scope == fold(LEDGER_SCOPE) else min(keys, grants)
+        if since < self._started or max(seen, self._looked_at("scopes/create", scope)) >= since:
             self.losses.append(what)
         else:
-            self._mistaken.add(scope)
             self.raced[f"scope {scope} is not ours"] += 1
 
     def _harm(self, what: str, since: int, looks: tuple[tuple[str, str], ...]) -> None:
