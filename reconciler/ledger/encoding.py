@@ -44,8 +44,9 @@ MAX_HEAD_SCOPES: Final = 8_000
 MAX_IDENTITY_CHARS: Final = 256
 """Of an identity's name, in a head; the rest is cut off, as it is only told to people."""
 
-MAX_MS: Final = 2**48 - 2
-"""Latest time that has room, milliseconds since the epoch: the year 10889."""
+MAX_MS: Final = 253_402_300_799_999
+"""Latest time that is written, milliseconds since the epoch: the end of the year 9999, as `datetime` knows none after
+it. Later ones are told to people, and would end a run."""
 
 _MAGIC: Final = b"RCNL"
 _ENTRY: Final = 1
@@ -55,7 +56,8 @@ _CHECKSUM_BYTES: Final = 16
 _UUID_BYTES: Final = 16
 _MS_BYTES: Final = 6
 _COUNT_BYTES: Final = 2
-_UNSEEN: Final = MAX_MS + 1
+_UNSEEN: Final = 2 ** (8 * _MS_BYTES) - 1
+"""All ones, and no time."""
 _NO_COMMIT: Final = 0xFFFF
 _WIDTHS: Final = (20, 32)
 """Bytes of a commit: SHA-1 and SHA-256."""
@@ -79,7 +81,8 @@ def encode_entry(entry: Entry) -> SecretValue:
 
     Left out are groups of intents, the oldest first, but not the newest; commits of the oldest changes; the newest
     group; grants; keys, those of the oldest changes first. Nothing of that is dangerous: what is missing from a ledger
-    is read, or is not ours. Times that have no room and commits that are no hash are written as not known.
+    is read, or is not ours. Timestamps that are no time and commits that are no hash are written as not known; a change
+    after `MAX_MS` is written as one at that time, as only a clock that is wrong can have stamped it.
     """
     entry = _fitting(replace(entry, intents=tuple(group for group in entry.intents if group)))
     width, commits = _commits(entry)
@@ -125,7 +128,7 @@ def decode_entry(value: SecretValue) -> FoundEntry:
 
 
 def encode_head(head: Head) -> SecretValue:
-    """Return the bytes of a head.
+    """Return the bytes of a head; a time after `MAX_MS` is written as that.
 
     Raises:
         ValueError: It names more than `MAX_HEAD_SCOPES`.

@@ -6,6 +6,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
+from reconciler.ledger.encoding import MAX_MS
 from reconciler.ledger.records import (
     RUN_ID_BYTES,
     SALT_BYTES,
@@ -128,7 +129,7 @@ class _Maker:
         return Stamp(at_ms=self._ms(), commit=self._random.choice(self._commits))
 
     def _ms(self) -> int:
-        return self._random.choice((0, 2**48 - 2, self._random.randrange(2**48 - 1)))
+        return self._random.choice((0, MAX_MS, self._random.randrange(MAX_MS)))
 
     def _tag(self) -> Tag:
         return Tag(self._random.choice((bytes(TAG_BYTES), b"\xff" * TAG_BYTES, *(self._random.randbytes(16),) * 8)))

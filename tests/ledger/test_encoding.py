@@ -4,6 +4,7 @@ import hashlib
 import random
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -201,11 +202,33 @@ def test_a_damaged_newer_version_is_garbled() -> None:
 )
 def test_a_stamp_without_room_is_written_as_near_as_it_goes(stamp: Stamp, read: Stamp) -> None:
     """A clock or a platform that is off does not keep the ledger from being written."""
-    found = decode_entry(encode_entry(replace(FRESH, keys=record(FRESH, "a", "1", 2**48 - 1, stamp))))
+    found = decode_entry(encode_entry(replace(FRESH, keys=record(FRESH, "a", "1", MAX_MS + 1, stamp))))
     assert isinstance(found, Entry)
     (key,) = found.keys.values()
     assert key.changed == read
-    assert key.seen_ms is None  # 2**48 - 1 has no room: the value is read next time
+    assert key.seen_ms is None  # no time: the value is read next time
+
+
+@pytest.mark.parametrize("ms", [MAX_MS + 1, 2**48 - 2, 2**48 - 1])
+def test_a_time_that_nobody_can_be_told_is_garbled(ms: int) -> None:
+    """A record with a time after the year 9999, which ends in an OverflowError where it is told, is never handed on."""
+    head, entry, time = body(encode_head(HEAD)), body(encode_entry(FULL)), ms.to_bytes(6)
+    at = 6 + 16 + 16 + 16
+    assert isinstance(decode_head(sealed(head[:at] + time + head[at + 6 :])), Garbled)
+    at = KEYS_AT + 32
+    seen, changed = sealed(entry[:at] + time + entry[at + 6 :]), sealed(entry[: at + 6] + time + entry[at + 12 :])
+    assert isinstance(decode_entry(changed), Garbled)
+    if ms == 2**48 - 1:
+        assert isinstance(decode_entry(seen), Entry)  # all ones: not seen
+    else:
+        assert isinstance(decode_entry(seen), Garbled)
+
+
+def test_a_clock_that_is_off_by_millennia_keeps_no_head_from_being_written() -> None:
+    """What is written can be told: the latest time that there is."""
+    found = decode_head(encode_head(replace(HEAD, at_ms=2**60)))
+    assert isinstance(found, Head)
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=found.at_ms) < datetime.max.replace(tzinfo=UTC)
 
 
 def test_after_a_move_to_sha256_the_old_commits_are_left_out() -> None:
