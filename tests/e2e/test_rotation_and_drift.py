@@ -210,10 +210,10 @@ def test_full_scope_makes_as_much_room_as_it_needs_and_deletes_the_rest_last(app
 
 def test_grants_are_lowered_and_revoked_before_a_new_value_and_raised_after_it(app: App) -> None:
     """Nobody reads the new value who should not; who gains access gains it last."""
-    app.wish({"a": "1"}, acls=["<WRITE users>", "<READ user@example.com>"], prune="all")
+    app.wish({"a": "1", "b": "x"}, acls=["<WRITE users>", "<READ user@example.com>"], prune="all")
     app.applied()
     app.server.grant("app", "admins", "MANAGE")
-    app.wish({"a": "2"}, acls=["<READ users>", "<WRITE user@example.com>"], prune="all")
+    app.wish({"a": "2", "b": "x"}, acls=["<READ users>", "<WRITE user@example.com>"], prune="all")
     writes = app.applied()
     assert set(writes[:2]) == {_revoke("admins"), _grant("users")}
     assert writes[2:] == [_put("a"), _grant("user@example.com")]
@@ -236,20 +236,20 @@ def test_own_manage_is_kept_whatever_git_says(app: App) -> None:
 
 def test_without_acls_in_git_grants_are_left_alone(app: App) -> None:
     """An absent field says nothing; not even ``prune: all`` then touches a grant."""
-    app.wish({"a": "1"}, prune="all")
+    app.wish({"a": "1", "b": "x"}, prune="all")
     app.applied()
     app.server.grant("app", "users", "MANAGE")
-    app.wish({"a": "2"}, prune="all")
+    app.wish({"a": "2", "b": "x"}, prune="all")
     assert app.applied() == [_put("a")]
     assert app.server.grants("app")["users"] == "MANAGE"
 
 
 def test_grant_that_git_made_and_names_no_more_is_revoked_under_prune_owned(app: App) -> None:
     """It goes before the new value is written; what somebody granted by hand stays."""
-    app.wish({"a": "1"}, acls=["<READ users>", "<READ user@example.com>"])
+    app.wish({"a": "1", "b": "x"}, acls=["<READ users>", "<READ user@example.com>"])
     app.applied()
     app.server.grant("app", "admins", "MANAGE")
-    app.wish({"a": "2"}, acls=["<READ users>"])
+    app.wish({"a": "2", "b": "x"}, acls=["<READ users>"])
     assert app.applied() == [_revoke("user@example.com"), _put("a")]
     assert app.server.grants("app") == {"admin@example.com": "MANAGE", "admins": "MANAGE", "users": "READ"}
     assert app.settles()
