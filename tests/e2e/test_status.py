@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.model import LEDGER_SCOPE
 from tests.support.cli import Cli, Result
 from tests.support.secrets_repo import SecretsRepo
 from tests.support.workspace_server import WorkspaceServer
@@ -131,7 +132,7 @@ def test_only_values_in_question_are_read(
     workspace_server.traffic()
     assert set(standings(keyless("status", "prod", "-o", "json").expect(), "app").values()) == {"managed"}
     calm = workspace_server.traffic()
-    assert [call.subject for call in calm if call.operation == "get"] == ["", ""]  # head and entry
+    assert [call.scope for call in calm if call.operation == "get"] == [LEDGER_SCOPE] * 2  # head and entry
     assert len(calm) <= 8
     workspace_server.put("app", "b", b"2")
     workspace_server.traffic()
