@@ -308,7 +308,9 @@ class _Run:
             return "the scope could not be created"
         if phase in (Phase.MAKE_ROOM, Phase.PUT) and (scope, Phase.REVOKE) in self.broken:
             return "a grant could not be taken away, and who has it could read the new value"
-        if phase in (Phase.DELETE, Phase.DELETE_SCOPES) and (scope, Phase.PUT) in self.broken:
+        if phase is Phase.DELETE_SCOPES and self.broken:
+            return "not everything before it could be done, so no scope is deleted: another may be to take its place"
+        if phase is Phase.DELETE and (scope, Phase.PUT) in self.broken:
             return "not every value of the scope could be put, so nothing of it is deleted"
         return None
 

@@ -11,13 +11,13 @@ noticed: each run writes an id of its own into the head and stops as soon as it 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
-from reconciler.apply import Manner, Patience, apply
+from reconciler.apply import Gate, Manner, Patience, apply
 from reconciler.errors import AlreadyExists, InvalidRequest, NotFound, PermissionDenied, Refused, WorkspaceError
 from reconciler.ledger.encoding import decode_head, encode_entry, encode_head
-from reconciler.ledger.records import Entry, Head, entry_name, head_name
-from reconciler.ledger.trust import Circle, Foreign, Hidden, Trusted, Unwritten, standing
+from reconciler.ledger.records import Entry, FoundHead, Head, Missing, entry_name, head_name
+from reconciler.ledger.trust import Circle, Foreign, Hidden, Standing, Trusted, Unwritten, standing
 from reconciler.model import Acl, ScopeName, SecretValue
 from reconciler.plan import Outcome, Plan, PutAcl
 from reconciler.workers import Workers
@@ -26,6 +26,10 @@ from reconciler.workspace import Workspace
 
 OVERTAKEN: Final = "another run has begun on this target"
 """Why a run that was overtaken begins nothing more."""
+
+
+class Overtaken(Exception):
+    """Another run of this target has made the ledger since it was looked for."""
 
 
 class NoLedgerPossible(Exception):
@@ -63,22 +67,52 @@ class Books:
         """Tell whether `watch` has found the head of another run, or none."""
         return self._is_overtaken
 
-    def open(self, found: Unwritten | Trusted, patience: Patience) -> None:
+    def compare(self, head: FoundHead) -> None:
+        """See that the head is still the one that was surveyed, where time has passed since, as with a question.
+
+        Raises:
+            Overtaken: Another run has begun, and perhaps ended, meanwhile.
+            WorkspaceError: It cannot be read.
+        """
+        try:
+            found = decode_head(self._workspace.get_secret(self._circle.scope, head_name(self._head.owner)))
+        except (InvalidRequest, PermissionDenied):
+            return
+        except NotFound:
+            found = Missing()
+        if found != head:
+            self._is_overtaken = True
+            raise Overtaken
+
+    def open(self, found: Standing, patience: Patience, gate: Gate) -> tuple[str, ...]:
         """See that the ledger's scope exists with its grants, and write the head: from now on other runs give way.
 
         Args:
-            found: How the ledger stands.
+            found: How the ledger stands: it counts, or there is none.
             patience: How long to wait for grants to be seen.
+            gate: What may end the run meanwhile.
+
+        Returns:
+            Sentences about grants that could not be added.
 
         Raises:
             NoLedgerPossible: There cannot be one in this workspace.
-            Refused: Somebody else has just created its scope, or has a grant on it.
+            Overtaken: Another run has just made it.
+            Refused: Somebody else has just made it, or has a grant on it.
             WorkspaceError: It cannot be written.
         """
-        missing = self._create() if isinstance(found, Unwritten) else found.missing
-        if missing:
-            self._grant(missing, patience)
+        match found:
+            case Trusted(missing=missing):
+                pass
+            case Unwritten():
+                missing = self._create()
+            case Foreign(refusal=refusal) | Hidden(refusal=refusal):
+                raise refusal
+            case _:
+                assert_never(found)
+        remarks = self._grant(missing, patience, gate) if missing else ()
         self._workspace.put_secret(self._circle.scope, head_name(self._head.owner), encode_head(self._head))
+        return remarks
 
     def watch(self) -> str | None:
         """Return why this run may not go on, or None: its head still stands in the ledger."""
@@ -131,10 +165,10 @@ class Books:
         except InvalidRequest:
             raise NoLedgerPossible from None
         except AlreadyExists:
-            raise Refused(
-                f"the ledger's scope {scope} is there, but was not shown: somebody else has just made it, or keeps it",
-                advice=f"find out who made scope {scope}; only the operators of {self._circle.target} may have a grant",
-            ) from None
+            self._refuse_strangers()
+            # Made for the operators alone, so by one of them.
+            self._is_overtaken = True
+            raise Overtaken from None
         # A create whose answer was lost may have met somebody else's scope: who may use it tells.
         found = standing(self._workspace.list_acls(scope), self._circle)
         match found:
@@ -145,15 +179,37 @@ class Books:
             case Unwritten():
                 return self._circle.grants()
 
-    def _grant(self, missing: tuple[Acl, ...], patience: Patience) -> None:
+    def _refuse_strangers(self) -> None:
+        """Refuse a ledger that has just appeared, unless another run of this target made it.
+
+        Raises:
+            Refused: Somebody else made it, or keeps it.
+        """
+        scope = self._circle.scope
+        try:
+            stands = standing(self._workspace.list_acls(scope), self._circle)
+        except (NotFound, PermissionDenied):
+            stands = None
+        if not isinstance(stands, Trusted):
+            raise Refused(
+                f"the ledger's scope {scope} is there, but was not shown: somebody else has just made it, or keeps it",
+                advice=f"find out who made scope {scope}; only the operators of {self._circle.target} may have a grant",
+            )
+
+    def _grant(self, missing: tuple[Acl, ...], patience: Patience, gate: Gate) -> tuple[str, ...]:
+        """Add grants; return what is to be told of those that could not be added.
+
+        They keep nobody from working but the ones who lack them: a name that the workspace does not know, as of
+        somebody who has left, must not keep a rotation from being applied.
+        """
         scope = self._circle.scope
         plan = Plan(
             changes=tuple(PutAcl(scope=scope, principal=acl.principal, permission=acl.permission) for acl in missing)
         )
-        manner = Manner(identity=self._circle.identity, patience=patience)
+        manner = Manner(identity=self._circle.identity, patience=patience, gate=Gate(before_change=gate.before_change))
         results = apply(plan, (), self._workspace, self._workers, manner)
-        for result in results:
-            if result.outcome is not Outcome.DONE:
-                raise WorkspaceError(
-                    f"the ledger's scope {scope} could not be granted to its operators: {result.error}"
-                )
+        return tuple(
+            f"{result.change.principal} could not be granted the ledger's scope {scope}: {result.error}"
+            for result in results
+            if isinstance(result.change, PutAcl) and result.outcome is not Outcome.DONE
+        )

@@ -7,7 +7,6 @@ In: a `Survey`, what git wants, `Terms`. Out: a `Decision`. Joins the pure rooms
 A scope that is refused, or that could not be looked at, has no change in the plan; the others are not disturbed by it.
 """
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -18,14 +17,14 @@ from reconciler.desired import Desired, DesiredScope
 from reconciler.diff import Keep, diff, diff_orphan, merge, owned_keys
 from reconciler.errors import ReconcilerError, Refused, WorkspaceError
 from reconciler.history import rotation_findings
-from reconciler.ledger.ownership import Allowed, Claim, Insiders, NotOurs, Owned, claim
-from reconciler.ledger.records import Entry, FoundEntry, Head, Stamp, Tag, managed_tag, new_entry
+from reconciler.ledger.ownership import Allowed, Claim, Insiders, NotOurs, Owned, claim, knows
+from reconciler.ledger.records import RUN_ID_BYTES, Entry, FoundEntry, Head, RunId, Stamp, Tag, managed_tag, new_entry
 from reconciler.ledger.settling import Seen, Wish, settled
 from reconciler.ledger.trust import Foreign, Hidden, Trusted, Unwritten
-from reconciler.model import Ancestry, FoldedName, ScopeName, fold
-from reconciler.plan import Finding, FindingKind, Plan, PutReason, PutSecret
+from reconciler.model import Ancestry, FoldedName, Permission, Principal, Prune, ScopeName, SecretValue, fold
+from reconciler.plan import DeleteAcl, DeleteSecret, Finding, FindingKind, Plan, PutReason, PutSecret
 from reconciler.policy import SelectedTarget, Target
-from reconciler.survey import Known, MissingScope, ScopeState, ScopeSurvey, Survey, UnknownScope, sight_of
+from reconciler.survey import Known, LedgerSpot, MissingScope, ScopeState, ScopeSurvey, Survey, UnknownScope, sight_of
 from reconciler.workspace import ScopeInfo, SecretInfo
 
 
@@ -33,9 +32,8 @@ from reconciler.workspace import ScopeInfo, SecretInfo
 class Terms:
     """What a decision depends on besides git and the workspace."""
 
-    owner: uuid.UUID
-    place: Tag
-    """The workspace, as the ledger names it."""
+    spot: LedgerSpot
+    """Where the ledger is, and whose."""
 
     stamp: Stamp
     """Time of the run, and its commit."""
@@ -47,6 +45,9 @@ class Terms:
     allow_rollback: bool
     allow_deletes: int | None
     """How many keys may be deleted in all; None leaves it to the guard of each scope."""
+
+    applying: bool
+    """Whether changes will follow: a ledger that is hidden keeps nobody from planning."""
 
     new_salt: Callable[[], bytes]
     """Returns 32 random bytes."""
@@ -97,7 +98,7 @@ class Decision:
     """Scope -> key -> as it was listed; of every scope that the plan is about and that exists."""
 
 
-def decide(survey: Survey, desired: Desired, selected: SelectedTarget, terms: Terms, *, applying: bool) -> Decision:
+def decide(survey: Survey, desired: Desired, selected: SelectedTarget, terms: Terms) -> Decision:
     """Decide about one target.
 
     Args:
@@ -105,7 +106,6 @@ def decide(survey: Survey, desired: Desired, selected: SelectedTarget, terms: Te
         desired: What git says, as far as it unlocked.
         selected: The same without values, complete.
         terms: The rest.
-        applying: Whether changes will follow: a ledger that is hidden keeps nobody from planning.
     """
     rotation = {fold(policy.scope): policy for policy in selected.scopes}
     parts: list[_Part] = []
@@ -121,8 +121,36 @@ def decide(survey: Survey, desired: Desired, selected: SelectedTarget, terms: Te
         plan=merge((Plan(findings=hidden), *(part.plan for part in parts))),
         accounts=MappingProxyType(accounts),
         failures=tuple(failure for part in parts for failure in part.failures),
-        refused=_refused(survey, terms, applying=applying),
+        refused=_refused(survey, terms),
         listed=_listed(survey.scopes),
+    )
+
+
+def last_known(survey: Survey) -> Head | None:
+    """Return where our owner stands; where the head is lost or garbled, as far as the entries tell.
+
+    A commit that changed nothing is not known then.
+    """
+    if isinstance(survey.head, Head):
+        return survey.head
+    found = (state.found for state in survey.scopes.values() if isinstance(state, ScopeState | MissingScope))
+    entries = [entry for entry in found if isinstance(entry, Entry)]
+    stamps = [
+        stamp
+        for entry in entries
+        for stamp in (*(one.changed for one in entry.keys.values()), *(group.stamp for group in entry.intents))
+        if stamp.commit is not None
+    ]
+    if not stamps:
+        return None
+    newest = max(stamps, key=lambda stamp: stamp.at_ms)
+    return Head(
+        owner=entries[0].owner,
+        place=entries[0].place,
+        commit=newest.commit,
+        at_ms=newest.at_ms,
+        run=RunId(bytes(RUN_ID_BYTES)),
+        identity=Principal("somebody"),
     )
 
 
@@ -140,21 +168,19 @@ def orphans(survey: Survey, selected: SelectedTarget, place: Tag) -> tuple[Scope
     )
 
 
-def with_orphans(
-    decision: Decision, survey: Survey, infos: Iterable[ScopeInfo], states: Mapping[FoldedName, ScopeSurvey]
-) -> Decision:
+def with_orphans(decision: Decision, survey: Survey, infos: Iterable[ScopeInfo]) -> Decision:
     """Return ``decision`` with what becomes of scopes that git no longer names.
 
     Args:
         decision: Of the scopes that git names.
-        survey: For the ledger's standing; nothing is deleted unless it counts.
+        survey: Where those that may be deleted were looked at; the others are only reported. Nothing is deleted unless
+            the ledger counts.
         infos: What `orphans` returned.
-        states: Those that may be deleted, as they are; the others are only reported.
     """
     parts: list[Plan] = []
     failures: list[ReconcilerError] = []
     for info in infos:
-        state = states.get(fold(info.name))
+        state = survey.scopes.get(fold(info.name))
         match state:
             case ScopeState():
                 parts.append(diff_orphan(info.name, state, delete=isinstance(survey.standing, Trusted)))
@@ -169,16 +195,21 @@ def with_orphans(
             case _:
                 assert_never(state)
     plan = merge((decision.plan, *parts))
-    return replace(
-        decision,
-        plan=plan,
-        failures=(*decision.failures, *failures),
-        listed={**decision.listed, **_listed(states)},
-    )
+    return replace(decision, plan=plan, failures=(*decision.failures, *failures))
 
 
 def _listed(states: Mapping[FoldedName, ScopeSurvey]) -> Mapping[FoldedName, Mapping[FoldedName, SecretInfo]]:
     return {name: state.listed for name, state in states.items() if isinstance(state, ScopeState)}
+
+
+def _without_ledger(wish: DesiredScope, state: ScopeState | MissingScope, keep: Keep) -> Plan:
+    """Return what differs in a scope of which nobody can tell whose it is; nothing of it is deleted."""
+    return diff(replace(wish, prune=Prune.NONE if wish.prune is Prune.NONE else Prune.OWNED), state, keep, None)
+
+
+def _unclaimable(scope: ScopeName) -> Finding:
+    detail = "whose scope it is cannot be told without MANAGE on it; apply needs that, or --adopt"
+    return Finding(kind=FindingKind.ACLS_UNKNOWN, scope=scope, detail=detail)
 
 
 def _hidden(target: Target) -> Finding:
@@ -218,9 +249,13 @@ def _part(wish: DesiredScope, survey: Survey, target: Target, terms: Terms) -> _
             )
             match survey.standing:
                 case Hidden():
-                    return _Part(plan=diff(wish, state, keep, None))
+                    return _Part(plan=_without_ledger(wish, state, keep))
                 case Foreign():
                     return _Part()  # refused as a whole
+                case Unwritten() if not terms.applying and isinstance(state, ScopeState) and state.acls is None:
+                    # Whose it is cannot be told; an identity that may only read can plan all the same.
+                    unknown = Plan(findings=(_unclaimable(wish.scope),))
+                    return _Part(plan=merge((_without_ledger(wish, state, keep), unknown)))
                 case Unwritten() | Trusted():
                     return _claimed(wish, state, survey, keep, terms)
         case _:
@@ -230,9 +265,11 @@ def _part(wish: DesiredScope, survey: Survey, target: Target, terms: Terms) -> _
 def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Survey, keep: Keep, terms: Terms) -> _Part:
     """Decide about a scope where the ledger counts, or will."""
     values = {name: key.value for name, key in wish.keys.items()}
-    insiders = Insiders(operators=(keep.identity, *keep.operators), acls=wish.acls or ())
-    new = new_entry(owner=terms.owner, place=terms.place, scope=wish.scope, salt=terms.new_salt())
+    insiders = terms.spot.insiders(keep.identity, wish.acls)
+    new = new_entry(owner=terms.spot.owner, place=terms.spot.place, scope=wish.scope, salt=terms.new_salt())
     sight = sight_of(values, state) if isinstance(state, ScopeState) else None
+    if sight is not None and _is_doubtful(state, values, insiders):
+        sight = replace(sight, vouched=False)
     verdict: Claim = claim(sight, state.found, survey.head, insiders, new, terms.allowed, scope=wish.scope)
     match verdict:
         case NotOurs(refusal=refusal):
@@ -247,11 +284,45 @@ def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Surve
         scope=wish.scope, found=state.found, entry=entry, state=state, wish=wished, insiders=insiders, adopted=adopted
     )
     plan = diff(wish, state, keep, entry)
+    if adopted:
+        plan = _without_deletions(plan, wish.scope)
     if terms.allow_deletes is None and isinstance(state, ScopeState):
         excess = guard.deletions(wish.scope, plan, owned=owned_keys(state, entry, wish))
         if excess is not None:
             return _Part(plan=Plan(findings=plan.findings), failures=(excess,))
     return _Part(plan=plan, account=account)
+
+
+def _is_doubtful(
+    state: ScopeState | MissingScope, values: Mapping[FoldedName, SecretValue], insiders: Insiders
+) -> bool:
+    """Tell whether somebody outside manages a scope whose entry does not know a single value of git.
+
+    Whoever made a scope manages it. The ledger might be theirs, too, from before we came.
+    """
+    if not isinstance(state, ScopeState) or state.entry is None or state.acls is None:
+        return False
+    managed = any(acl.permission is Permission.MANAGE for acl in insiders.outsiders(state.acls))
+    return managed and not knows(state.entry, values)
+
+
+def _without_deletions(plan: Plan, scope: ScopeName) -> Plan:
+    """Return ``plan`` for the run that takes charge of a scope: nobody has seen yet what else is in it."""
+    why = "left alone by the run that takes charge of the scope; under prune: all the next one takes it away"
+    kept = tuple(change for change in plan.changes if not isinstance(change, DeleteSecret | DeleteAcl))
+    left = (
+        Finding(kind=FindingKind.UNMANAGED_KEY, scope=scope, key=change.key, detail=f"not in git; {why}")
+        if isinstance(change, DeleteSecret)
+        else Finding(
+            kind=FindingKind.UNMANAGED_ACL,
+            scope=scope,
+            principal=change.principal,
+            detail=f"has {change.permission.name}, not in git; {why}",
+        )
+        for change in plan.changes
+        if isinstance(change, DeleteSecret | DeleteAcl)
+    )
+    return replace(plan, changes=kept, findings=(*plan.findings, *left))
 
 
 def seen(state: ScopeState | MissingScope) -> Seen:
@@ -266,13 +337,13 @@ def seen(state: ScopeState | MissingScope) -> Seen:
             assert_never(state)
 
 
-def _refused(survey: Survey, terms: Terms, *, applying: bool) -> Refused | None:
-    refused = guard.ledger(survey.standing, applying=applying)
+def _refused(survey: Survey, terms: Terms) -> Refused | None:
+    refused = guard.ledger(survey.standing, applying=terms.applying)
     if refused is not None or terms.ancestry is None or terms.stamp.commit is None:
         return refused
-    if not isinstance(survey.head, Head):
+    if (head := last_known(survey)) is None:
         return None
-    return guard.older_commit(terms.ancestry, commit=terms.stamp.commit, head=survey.head, allowed=terms.allow_rollback)
+    return guard.older_commit(terms.ancestry, commit=terms.stamp.commit, head=head, allowed=terms.allow_rollback)
 
 
 def _not_put(findings: Iterable[Finding], plan: Plan) -> tuple[Finding, ...]:

@@ -8,7 +8,6 @@ killed anywhere leaves what the next one can tell apart and repair::
 An entry says what was meant to be done before it is done. What it says afterwards was read back from the platform.
 """
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -16,15 +15,15 @@ from functools import partial
 from typing import Final
 
 from reconciler.apply import Gate, Manner, Patience, apply, verified
-from reconciler.bookkeeping import Books, NoLedgerPossible, Page
+from reconciler.bookkeeping import OVERTAKEN, Books, NoLedgerPossible, Overtaken, Page
 from reconciler.decision import Account, Decision, in_scope, seen
 from reconciler.desired import DesiredScope
-from reconciler.errors import ReconcilerError, Refused, UnexpectedAnswer, WorkspaceError
+from reconciler.errors import PermissionDenied, ReconcilerError, Refused, UnexpectedAnswer, WorkspaceError
 from reconciler.ledger.ownership import is_same
 from reconciler.ledger.records import FoundHead, Head, RunId, Stamp, Tag, managed_tag
 from reconciler.ledger.settling import Aim, Seen, intending, settled
-from reconciler.ledger.trust import Circle, Trusted, Unwritten
-from reconciler.model import Acl, FoldedName, Permission, Principal, fold
+from reconciler.ledger.trust import Trusted
+from reconciler.model import ADMINS, Acl, FoldedName, Permission, Principal, fold
 from reconciler.plan import (
     Change,
     ChangeResult,
@@ -36,7 +35,17 @@ from reconciler.plan import (
     PutAcl,
     PutSecret,
 )
-from reconciler.survey import SETTLE_S, Known, ScopeState, ScopeSurvey, UnknownScope, Unreadable, look_into
+from reconciler.survey import (
+    SETTLE_S,
+    Known,
+    LedgerSpot,
+    ScopeState,
+    ScopeSurvey,
+    Survey,
+    UnknownScope,
+    Unreadable,
+    look_into,
+)
 from reconciler.workers import Workers
 from reconciler.workspace import Backend, ScopeInfo, Workspace
 
@@ -53,17 +62,12 @@ class Ground:
 
     workspace: Workspace
     workers: Workers
-    circle: Circle
-    """The ledger's scope and who may do what with it."""
+    spot: LedgerSpot
+    survey: Survey
+    """What was seen before; what was decided rests on it."""
 
-    standing: Unwritten | Trusted
-    owner: uuid.UUID
-    place: Tag
-    head: FoundHead
-    """What stands in the ledger."""
-
-    there: tuple[ScopeInfo, ...]
-    """All scopes of the workspace."""
+    is_recent: Callable[[], bool]
+    """Tells whether it is so new that no other run can have begun and ended since."""
 
     stamp: Stamp
     run: RunId
@@ -92,13 +96,14 @@ class Attempt:
     """Another run has begun; what is left must be decided anew."""
 
 
-def is_due(decision: Decision, head: FoundHead, standing: Unwritten | Trusted, place: Tag, commit: str | None) -> bool:
+def is_due(decision: Decision, survey: Survey, place: Tag, commit: str | None) -> bool:
     """Tell whether there is anything to write, be it in the ledger alone."""
     if decision.plan or any(account.is_due for account in decision.accounts.values()):
         return True
-    if isinstance(standing, Unwritten):
+    if not isinstance(survey.standing, Trusted) or decision.failures:
+        # Of a run that was refused and did nothing else nothing is noted: what was told of its files is told again.
         return False
-    return bool(standing.missing) or _is_behind(head, decision, place, commit)
+    return bool(survey.standing.missing) or _is_behind(survey.head, decision, place, commit)
 
 
 def _is_behind(head: FoundHead, decision: Decision, place: Tag, commit: str | None) -> bool:
@@ -133,23 +138,36 @@ class _Execution:
         self._stored = {name: account.found for name, account in decision.accounts.items()}
         self._entries = {name: account.entry for name, account in decision.accounts.items()}
         self._failures: list[ReconcilerError] = []
-        self._books: Books | None = Books(ground.workspace, ground.workers, ground.circle, self._head())
+        self._circle = ground.spot.circle(ground.survey.identity.name)
+        self._gate = Gate(before_batch=self._before_batch, before_change=ground.halted)
+        self._books: Books | None = Books(ground.workspace, ground.workers, self._circle, self._head())
 
     def run(self) -> Attempt:
         """Do it all."""
-        if (why := self._ground.halted()) is not None:
-            return self._stopped(why)
+        ended = self._begin()
+        if ended is not None:
+            return ended
+        results = self._change(self._write_intents())
+        if not self._is_overtaken:
+            results = self._look_again(results)
+        return Attempt(results=results, failures=tuple(self._failures), is_overtaken=self._is_overtaken)
+
+    def _begin(self) -> Attempt | None:
+        """Open the ledger; return how the attempt ended, if it did."""
         try:
-            self._open()
-        except (Refused, WorkspaceError) as error:
+            why = self._ground.halted()
+            if why is None:
+                self._open()
+                why = self._ground.halted()
+        except Overtaken:
+            return replace(self._stopped(OVERTAKEN), is_overtaken=True)
+        except Refused as refusal:
+            planned = tuple(ChangeResult(change=change, outcome=Outcome.PLANNED) for change in self._plan.changes)
+            return Attempt(results=planned, failures=(refusal,))
+        except WorkspaceError as error:
             self._failures.append(error)
             return self._stopped("the ledger could not be written")
-        skipped = self._write_intents()
-        results = self._change(skipped)
-        if self._is_overtaken:
-            return Attempt(results=results, failures=tuple(self._failures), is_overtaken=True)
-        results = self._look_again(results)
-        return Attempt(results=results, failures=tuple(self._failures), is_overtaken=self._is_overtaken)
+        return None if why is None else self._stopped(why)
 
     @property
     def _is_overtaken(self) -> bool:
@@ -157,30 +175,41 @@ class _Execution:
 
     def _head(self) -> Head:
         """Return the head to write: where an owner stands, of all scopes that are still there."""
-        ground = self._ground
-        old = ground.head if isinstance(ground.head, Head) else None
-        there = {managed_tag(ground.place, info.name) for info in ground.there}
-        ours = {managed_tag(ground.place, account.scope) for account in self._decision.accounts.values()}
+        ground, survey, place = self._ground, self._ground.survey, self._ground.spot.place
+        old = survey.head if isinstance(survey.head, Head) else None
+        managed = {managed_tag(place, account.scope) for account in self._decision.accounts.values()}
+        before = frozenset() if old is None else old.scopes
+        if fold(ADMINS) in map(fold, survey.identity.groups):
+            # Who sees every scope may forget those that are gone; others may just not see them.
+            before &= {managed_tag(place, info.name) for info in survey.there}
         return Head(
-            owner=ground.owner,
-            place=ground.place,
+            owner=ground.spot.owner,
+            place=place,
             # A work tree has no commit, and must not make the ledger forget which one was applied before.
             commit=ground.stamp.commit or (None if old is None else old.commit),
             at_ms=ground.stamp.at_ms,
             run=ground.run,
-            identity=ground.circle.identity,
-            scopes=frozenset(ours | (there & old.scopes if old is not None else set())),
+            identity=survey.identity.name,
+            scopes=before | managed,
         )
+
+    def _before_batch(self) -> str | None:
+        return self._ground.halted() or (None if self._books is None else self._books.watch())
 
     def _open(self) -> None:
         if self._books is None:
             return
         try:
-            self._books.open(self._ground.standing, self._ground.patience)
+            standing = self._ground.survey.standing
+            head = None if self._ground.is_recent() else self._ground.survey.head
+            if isinstance(standing, Trusted) and head is not None:
+                self._books.compare(head)
+            for remark in self._books.open(standing, self._ground.patience, self._gate):
+                self._ground.say(f"{self._circle.target}: {remark}")
         except NoLedgerPossible:
             self._books = None
             self._ground.say(
-                f"{self._ground.circle.target}: no ledger, as this workspace lets nobody but users manage a new scope; "
+                f"{self._circle.target}: no ledger, as this workspace lets nobody but users manage a new scope; "
                 "every value is read each time, and nothing is deleted under prune: owned"
             )
 
@@ -229,11 +258,10 @@ class _Execution:
         possible = replace(
             self._plan, changes=tuple(one for one in self._plan.changes if fold(one.scope) not in skipped)
         )
-        watch = (lambda: None) if self._books is None else self._books.watch
         manner = Manner(
-            identity=ground.circle.identity,
+            identity=self._circle.identity,
             patience=ground.patience,
-            gate=Gate(before_batch=lambda: ground.halted() or watch(), before_change=ground.halted),
+            gate=self._gate,
             seen=self._decision.listed,
         )
         results: tuple[ChangeResult, ...] = ()
@@ -275,7 +303,7 @@ class _Execution:
         replaced = self._replaced(results, states)
         for name, account in self._decision.accounts.items():
             mine = tuple(result for result in results if fold(result.change.scope) == name)
-            found = _seen_after(account, mine, states.get(name), self._ground.circle.identity)
+            found = _seen_after(account, mine, states.get(name), self._circle.identity)
             if found is None or name in replaced:
                 continue  # Its intents stay open, and the next run finds out.
             entry = settled(self._entries[name], found, account.wish, self._ground.stamp)
@@ -312,20 +340,28 @@ class _Execution:
             if isinstance(result.change, PutSecret | DeleteSecret):
                 touched.setdefault(fold(result.change.scope), set()).add(fold(result.change.key))
         suspects: list[tuple[Account, ScopeState, frozenset[FoldedName]]] = []
+        replaced: set[FoldedName] = set()
         for name, account in self._decision.accounts.items():
             state, keys = states.get(name), frozenset(touched.get(name, ()))
-            if isinstance(state, ScopeState) and not self._is_same(account, state, keys, None):
+            if not isinstance(state, ScopeState) or self._is_same(account, state, keys, None):
+                continue
+            if isinstance(account.state, ScopeState) and self._is_same(account, account.state, keys, None):
+                # It was known by other keys than those of this run, and none of these is left as it was.
+                replaced.add(name)
+                self._failures.append(_made_anew(account))
+            else:
                 suspects.append((account, state, keys))
         answers = self._ground.workers.each(
             [partial(self._ground.workspace.list_acls, account.scope) for account, _, _ in suspects]
         )
-        replaced: set[FoldedName] = set()
         for (account, state, keys), answer in zip(suspects, answers, strict=True):
+            failure: WorkspaceError
+            if isinstance(answer, PermissionDenied) and _acls_before(account) is None:
+                continue  # Nor could its grants be read before: what vouched for it then still does.
             if isinstance(answer, WorkspaceError):
                 failure = in_scope(account.scope, answer)
             elif not self._is_same(account, state, keys, answer):
-                what = f"scope {account.scope}: somebody has deleted and created it anew while it was written to"
-                failure = UnexpectedAnswer(what, advice="find out who did, and change the values that are in it")
+                failure = _made_anew(account)
             else:
                 continue
             self._failures.append(failure)
@@ -339,10 +375,21 @@ class _Execution:
         return is_same(entry, state.listed, touched, acls, account.insiders)
 
 
+def _made_anew(account: Account) -> WorkspaceError:
+    return UnexpectedAnswer(
+        f"scope {account.scope}: somebody has deleted and created it anew while it was written to",
+        advice="find out who did, and change the values that are in it",
+    )
+
+
 def _strangers(account: Account) -> tuple[Acl, ...]:
     """Return who has a grant on a scope and is neither of git's nor an operator, as far as grants can be read."""
-    acls = account.state.acls if isinstance(account.state, ScopeState) else None
+    acls = _acls_before(account)
     return () if acls is None else account.insiders.outsiders(acls)
+
+
+def _acls_before(account: Account) -> tuple[Acl, ...] | None:
+    return account.state.acls if isinstance(account.state, ScopeState) else None
 
 
 def _touched(results: Iterable[ChangeResult]) -> dict[ScopeInfo, frozenset[FoldedName]]:

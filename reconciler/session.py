@@ -18,7 +18,7 @@ from typing import Final, Protocol, Self
 from reconciler import git, policy
 from reconciler.apply import Patience
 from reconciler.connections import Connecting, connected, masking, opened, shown_host
-from reconciler.decision import Decision, Terms, decide, orphans, with_orphans
+from reconciler.decision import Decision, Terms, decide, last_known, orphans, with_orphans
 from reconciler.desired import Desired
 from reconciler.errors import (
     EXIT_INTERRUPTED,
@@ -33,14 +33,23 @@ from reconciler.errors import (
 from reconciler.execution import Attempt, Ground, execute, is_due
 from reconciler.history import file_findings, read_files
 from reconciler.ledger.ownership import Allowed
-from reconciler.ledger.records import NOBODY, RUN_ID_BYTES, SALT_BYTES, Head, RunId, Stamp, place_tag
-from reconciler.ledger.trust import Circle, Trusted, Unwritten
-from reconciler.model import Ancestry, FoldedName, Prune, fold
-from reconciler.plan import Change, ChangeResult, DeleteSecret, Outcome, Plan, PutAcl, action_of, subject_of
+from reconciler.ledger.records import NOBODY, RUN_ID_BYTES, SALT_BYTES, Garbled, Head, RunId, Stamp, place_tag
+from reconciler.model import Ancestry, FoldedName, Principal, Prune, ScopeName, fold
+from reconciler.plan import (
+    Change,
+    ChangeResult,
+    DeleteScope,
+    DeleteSecret,
+    Outcome,
+    Plan,
+    PutAcl,
+    action_of,
+    subject_of,
+)
 from reconciler.policy import Target
 from reconciler.report.record import Status, TargetReport
 from reconciler.settings import Chosen, Observer, Settings
-from reconciler.survey import Known, LedgerSpot, ScopeState, ScopeSurvey, Survey, Want, take
+from reconciler.survey import Known, LedgerSpot, ScopeState, Survey, Want, take
 from reconciler.workers import Workers
 from reconciler.workspace import RequestCount, Workspace
 
@@ -50,6 +59,15 @@ _RESTARTS: Final = 3
 
 _LONGEST_PAUSE_S: Final = 4.0
 """Before a restart, times its number: the other run may need so long to end, and both may have been overtaken."""
+
+
+_RECENT_S: Final = 1.0
+"""A survey that is younger is not compared with the head once more before that is written: another run would have to
+begin and end within this time."""
+
+
+_NOTHING: Final = Want(keys=frozenset(), acls=None, prune=Prune.OWNED)
+"""What git names of a scope that it does not name."""
 
 
 class Halt(Protocol):
@@ -101,6 +119,9 @@ class Session:
         self._decision = Decision(plan=Plan(), accounts={}, failures=())
         self._errors: list[ReconcilerError] = []
         self._is_interrupted = False
+        self._identity: Principal | None = None
+        self._surveyed_s = 0.0
+        self._may_delete: int | None = None
         self._results: tuple[ChangeResult, ...] | None = None
 
     def __enter__(self) -> Self:
@@ -129,8 +150,15 @@ class Session:
 
     @property
     def deletes(self) -> int:
-        """Number of keys that the plan deletes."""
-        return sum(isinstance(change, DeleteSecret) for change in self.plan.changes)
+        """Number of keys that the plan deletes, be it with their scope; none of a target that is refused."""
+        if self._is_refused:
+            return 0
+        listed = self._decision.listed
+        return sum(
+            1 if isinstance(change, DeleteSecret) else len(listed.get(fold(change.scope), ()))
+            for change in self.plan.changes
+            if isinstance(change, DeleteSecret | DeleteScope)
+        )
 
     @property
     def _is_refused(self) -> bool:
@@ -146,7 +174,7 @@ class Session:
 
     def keep_keys(self, refusal: Refused) -> None:
         """Let no key be deleted in this run, and note why."""
-        kept = tuple(change for change in self.plan.changes if not isinstance(change, DeleteSecret))
+        kept = tuple(change for change in self.plan.changes if not isinstance(change, DeleteSecret | DeleteScope))
         if len(kept) < len(self.plan.changes):
             self._decision = replace(self._decision, plan=replace(self.plan, changes=kept))
             self.fail(refusal)
@@ -166,26 +194,34 @@ class Session:
             Refused: The ledger is of a newer version, or git does not work.
         """
         self._survey = None
+        self._surveyed_s = time.monotonic()
         spot = self._spot()
         wants = {
             scope.scope: Want(keys=frozenset(scope.keys), acls=scope.acls, prune=scope.prune)
             for scope in self._desired.scopes
         }
-        with self._observer.progress(f"{self.target.name}: reading values", sum(map(len, self._keys()))) as step:
-            survey = take(
-                workspace, self._crew(), wants, spot, verify_values=self._settings.verify_values, on_read=step
-            )
-        terms = self._terms(spot, survey)
-        decision = decide(survey, self._desired, self._chosen.selected, terms, applying=self._applying)
+        survey = self._take(workspace, wants, spot)
         adrift = orphans(survey, self._chosen.selected, spot.place)
-        states: Mapping[FoldedName, ScopeSurvey] = {}
         if adrift and self._settings.delete_scopes:
-            nothing = Want(keys=frozenset(), acls=None, prune=Prune.OWNED)
-            states = take(workspace, self._crew(), {info.name: nothing for info in adrift}, spot).scopes
-        decision = with_orphans(decision, survey, adrift, states)
+            # All of it anew, as what is decided about them must rest on one look at the ledger.
+            survey = self._take(workspace, {**wants, **{info.name: _NOTHING for info in adrift}}, spot)
+            adrift = orphans(survey, self._chosen.selected, spot.place)
+        if isinstance(survey.head, Garbled):
+            self._observer.say(
+                f"{self.target.name}: the ledger's head cannot be used ({survey.head.why}) and is written anew: "
+                "commits are compared with those of its entries, and scopes that git no longer names are not known"
+            )
+        self._identity = survey.identity.name
+        decision = decide(survey, self._desired, self._chosen.selected, self._terms(spot, survey))
+        decision = with_orphans(decision, survey, adrift)
         past = file_findings(self._chosen.selected.scopes, self._files_then(survey))
         self._decision = replace(decision, plan=replace(decision.plan, findings=(*decision.plan.findings, *past)))
         self._survey = survey
+
+    def _take(self, workspace: Workspace, wants: Mapping[ScopeName, Want], spot: LedgerSpot) -> Survey:
+        verify = self._settings.verify_values
+        with self._observer.progress(f"{self.target.name}: reading values", sum(map(len, self._keys()))) as step:
+            return take(workspace, self._crew(), wants, spot, verify_values=verify, on_read=step)
 
     def _keys(self) -> Iterator[frozenset[FoldedName]]:
         return (frozenset(scope.keys) for scope in self._desired.scopes)
@@ -204,13 +240,13 @@ class Session:
     def _terms(self, spot: LedgerSpot, survey: Survey) -> Terms:
         settings = self._settings
         return Terms(
-            owner=spot.owner,
-            place=spot.place,
+            spot=spot,
             stamp=self._stamp,
             ancestry=self._ancestry(survey),
             allowed=Allowed(adopt=settings.adopt, take_over=settings.take_over),
             allow_rollback=settings.allow_rollback,
             allow_deletes=settings.allow_deletes,
+            applying=self._applying,
             new_salt=lambda: secrets.token_bytes(SALT_BYTES),
         )
 
@@ -220,10 +256,10 @@ class Session:
         Raises:
             Refused: git does not work.
         """
-        commit = self._stamp.commit
-        if self.target.embedded or commit is None or not isinstance(survey.head, Head) or survey.head.commit is None:
+        commit, head = self._stamp.commit, last_known(survey)
+        if self.target.embedded or commit is None or head is None or head.commit is None:
             return None
-        return git.ancestry(self._settings.root, commit=commit, head=survey.head.commit)
+        return git.ancestry(self._settings.root, commit=commit, head=head.commit)
 
     def _files_then(self, survey: Survey) -> Mapping[str, policy.ScopeFile]:
         """Return the files that changed, as they were at the commit applied last; none where git does not have them."""
@@ -271,32 +307,39 @@ class Session:
         if self._workspace is None or self._survey is None or self._is_refused:
             return
         halt.also(self._workspace.wind_down)
-        before: dict[Change, ChangeResult] = {}
+        self._may_delete = None if self._settings.allow_deletes is None else self.deletes
+        results: dict[Change, ChangeResult] = {}
         for restart in itertools.count(1):
             attempt = self._attempt(self._workspace, self._survey, halt)
             self._errors.extend(attempt.failures)
-            before.update((result.change, result) for result in attempt.results)
-            self._is_interrupted = halt.reason() is not None
-            if not attempt.is_overtaken or self._is_interrupted:
+            results.update((result.change, result) for result in attempt.results)
+            if not attempt.is_overtaken or halt.reason() is not None:
                 break
-            # What failed or was left is decided anew; what was done is part of the report.
-            before = {change: result for change, result in before.items() if result.outcome is Outcome.DONE}
             if restart > _RESTARTS:
                 self.fail(_overtaken(self.target.name))
                 break
             self._observer.say(f"{self.target.name}: another run has begun on this target; starting over ({restart})")
             _pause(_LONGEST_PAUSE_S * restart, halt)
-            if not self._look_anew(self._workspace, approved) or self._is_refused:
+            # What was left is decided anew; what was tried is part of the report.
+            tried = {change: result for change, result in results.items() if result.outcome is not Outcome.SKIPPED}
+            if halt.reason() is not None or not self._look_anew(self._workspace, tuple(tried.values()), approved):
                 break
-        self._results = tuple(before.values())
+            results = tried
+        self._is_interrupted = halt.reason() is not None
+        self._results = tuple(results.values())
 
-    def _look_anew(self, workspace: Workspace, approved: frozenset[Change] | None) -> bool:
+    def _look_anew(
+        self, workspace: Workspace, tried: tuple[ChangeResult, ...], approved: frozenset[Change] | None
+    ) -> bool:
         """Decide again; return whether to go on."""
-        deletes = self.deletes
         try:
             self._look(workspace)
         except ReconcilerError as error:
             self.fail(error)
+            return False
+        if self._is_refused:
+            if tried:
+                self.fail(_mixed(len(tried)))
             return False
         if approved is not None and not _forms(self.plan.changes) <= _forms(approved):
             self.fail(
@@ -306,34 +349,22 @@ class Session:
                 )
             )
             return False
-        if self._settings.allow_deletes is not None and self.deletes > deletes:
+        deleted = sum(isinstance(result.change, DeleteSecret) and result.outcome is Outcome.DONE for result in tried)
+        if self._may_delete is not None and deleted + self.deletes > self._may_delete:
             self.keep_keys(Refused("another run has begun, and more keys would be deleted now", advice="run again"))
         return True
 
     def _attempt(self, workspace: Workspace, survey: Survey, halt: Halt) -> Attempt:
-        standing = survey.standing
-        if not isinstance(standing, Trusted | Unwritten):
-            return Attempt()  # refused before
         spot = self._spot()
-        if not is_due(self._decision, survey.head, standing, spot.place, self._stamp.commit):
+        if not is_due(self._decision, survey, spot.place, self._stamp.commit):
             return Attempt()
         name = self.target.name
-        circle = Circle(
-            scope=spot.scope,
-            target=name,
-            identity=survey.identity.name,
-            operators=spot.operators,
-            readers=spot.readers,
-        )
         ground = Ground(
             workspace=workspace,
             workers=self._crew(),
-            circle=circle,
-            standing=standing,
-            owner=spot.owner,
-            place=spot.place,
-            head=survey.head,
-            there=survey.there,
+            spot=spot,
+            survey=survey,
+            is_recent=lambda: time.monotonic() - self._surveyed_s < _RECENT_S,
             stamp=self._stamp,
             run=RunId(secrets.token_bytes(RUN_ID_BYTES)),
             patience=Patience(limit_s=self._settings.timeout_s),
@@ -362,7 +393,7 @@ class Session:
         report = TargetReport(
             target=self.target.name,
             host=shown_host(self.target),
-            identity=None if self._survey is None else self._survey.identity.name,
+            identity=self._identity,
             commit=self._chosen.sources.commit,
             status=_status(codes, applied=bool(self._results), pending=bool(plan)),
             plan=plan,
@@ -376,6 +407,14 @@ class Session:
 
 def _lines(error: ReconcilerError) -> tuple[str, ...]:
     return tuple(map(str, error.problems)) if isinstance(error, InputError) else (error.with_advice(),)
+
+
+def _mixed(changes: int) -> WorkspaceError:
+    return WorkspaceError(
+        f"this run had tried {changes} changes when another one began: where both wrote, what is there now may be of "
+        "either commit",
+        advice="run the newest commit again: it finds and repairs what is not its own",
+    )
 
 
 def _overtaken(target: str) -> WorkspaceError:

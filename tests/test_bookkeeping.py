@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.apply import Patience
-from reconciler.bookkeeping import OVERTAKEN, Books, NoLedgerPossible, Page
+from reconciler.apply import Gate, Patience
+from reconciler.bookkeeping import OVERTAKEN, Books, NoLedgerPossible, Overtaken, Page
 from reconciler.errors import InvalidRequest, PermissionDenied, Refused, UnexpectedAnswer, WorkspaceError
 from reconciler.ledger.encoding import decode_entry, decode_head, encode_head
 from reconciler.ledger.records import Head, RunId, entry_name, head_name, new_entry, place_tag
@@ -75,7 +75,7 @@ class TestOpening:
         """Nothing stands in the ledger before just its operators and readers may use it."""
         ledger = books(workspace, workers, operators=("admin@example.com", "ci"), readers=("audit",))
 
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
 
         assert workspace.grants(LEDGER_SCOPE) == {
             "admin@example.com": Permission.MANAGE,
@@ -90,7 +90,9 @@ class TestOpening:
         workspace.add(LEDGER_SCOPE)
         missing = Acl(principal=Principal("ci"), permission=Permission.MANAGE)
 
-        books(workspace, workers, operators=("admin@example.com", "ci")).open(Trusted(missing=(missing,)), IMPATIENT)
+        books(workspace, workers, operators=("admin@example.com", "ci")).open(
+            Trusted(missing=(missing,)), IMPATIENT, Gate()
+        )
 
         assert workspace.grants(LEDGER_SCOPE)["ci"] is Permission.MANAGE
 
@@ -108,9 +110,27 @@ class TestOpening:
         workspace.faults.append(squat)
 
         with pytest.raises(Refused, match=r"somebody else has just made it"):
-            books(workspace, workers).open(Unwritten(), IMPATIENT)
+            books(workspace, workers).open(Unwritten(), IMPATIENT, Gate())
 
         assert workspace.values(LEDGER_SCOPE) == {}
+
+    def test_a_ledger_that_another_run_made_meanwhile_makes_this_one_start_over(
+        self, workspace: FakeWorkspace, workers: Workers
+    ) -> None:
+        """Its grants show that it is one of ours."""
+
+        def be_first(call: Call) -> None:
+            if call.operation == "create_scope":
+                workspace.faults.clear()
+                workspace.add(LEDGER_SCOPE)
+
+        workspace.faults.append(be_first)
+        ledger = books(workspace, workers)
+
+        with pytest.raises(Overtaken):
+            ledger.open(Unwritten(), IMPATIENT, Gate())
+
+        assert ledger.is_overtaken
 
     def test_a_create_that_met_somebody_elses_scope_is_seen_by_its_grants(
         self, workspace: FakeWorkspace, workers: Workers
@@ -124,7 +144,7 @@ class TestOpening:
         workspace.after.append(squat)
 
         with pytest.raises(Refused, match=r"mallory"):
-            books(workspace, workers).open(Unwritten(), IMPATIENT)
+            books(workspace, workers).open(Unwritten(), IMPATIENT, Gate())
 
         assert workspace.values(LEDGER_SCOPE) == {}
 
@@ -137,10 +157,12 @@ class TestOpening:
         workspace.faults.append(refuse)
 
         with pytest.raises(NoLedgerPossible):
-            books(workspace, workers).open(Unwritten(), IMPATIENT)
+            books(workspace, workers).open(Unwritten(), IMPATIENT, Gate())
 
-    def test_a_grant_that_cannot_be_made_is_told(self, workspace: FakeWorkspace, workers: Workers) -> None:
-        """The head is not written then."""
+    def test_a_grant_that_cannot_be_made_is_told_and_keeps_nobody_from_working(
+        self, workspace: FakeWorkspace, workers: Workers
+    ) -> None:
+        """An operator who has left the company must not keep a rotation from being applied."""
 
         def refuse(call: Call) -> None:
             if call.operation == "put_acl":
@@ -148,10 +170,10 @@ class TestOpening:
 
         workspace.faults.append(refuse)
 
-        with pytest.raises(WorkspaceError, match=r"could not be granted to its operators"):
-            books(workspace, workers, operators=("admin@example.com", "ci")).open(Unwritten(), IMPATIENT)
+        (said,) = books(workspace, workers, operators=("admin@example.com", "ci")).open(Unwritten(), IMPATIENT, Gate())
 
-        assert workspace.values(LEDGER_SCOPE) == {}
+        assert said == "ci could not be granted the ledger's scope reconciler-ledger: no such principal"
+        assert stored_head(workspace) == a_head()
 
 
 class TestWatching:
@@ -160,7 +182,7 @@ class TestWatching:
     def test_own_head_lets_the_run_go_on(self, workspace: FakeWorkspace, workers: Workers) -> None:
         """Nobody else has begun."""
         ledger = books(workspace, workers)
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
 
         assert ledger.watch() is None
         assert not ledger.is_overtaken
@@ -178,7 +200,7 @@ class TestWatching:
     ) -> None:
         """A ledger that is garbled or gone has to be looked at anew as well."""
         ledger = books(workspace, workers)
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
         if stored is None:
             workspace.delete_secret(LEDGER_SCOPE, head_name(OWNER))
         else:
@@ -190,7 +212,7 @@ class TestWatching:
     def test_a_failure_ends_it_without_another_run(self, workspace: FakeWorkspace, workers: Workers) -> None:
         """Not knowing is no reason to go on, nor to start over."""
         ledger = books(workspace, workers)
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
 
         def fail(call: Call) -> None:
             raise UnexpectedAnswer("500")
@@ -206,7 +228,7 @@ class TestWatching:
     ) -> None:
         """There the ledger cannot be read; values are put each time, and that must go on."""
         ledger = books(workspace, workers)
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
 
         def keep(call: Call) -> None:
             raise kind("notebooks only")
@@ -222,7 +244,7 @@ class TestEntries:
     def test_an_entry_is_found_under_the_name_of_its_scope(self, workspace: FakeWorkspace, workers: Workers) -> None:
         """Whoever knows the scope finds it without a listing."""
         ledger = books(workspace, workers)
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
         entry = new_entry(owner=OWNER, place=PLACE, scope=APP, salt=b"s" * 32)
 
         assert ledger.write([Page(scope=APP, entry=entry)]) == (None,)
@@ -234,7 +256,7 @@ class TestEntries:
     def test_one_that_fails_does_not_hide_the_others(self, workspace: FakeWorkspace, workers: Workers) -> None:
         """Each page has its own answer."""
         ledger = books(workspace, workers)
-        ledger.open(Unwritten(), IMPATIENT)
+        ledger.open(Unwritten(), IMPATIENT, Gate())
         scopes = [ScopeName("a"), ScopeName("b")]
         pages = [
             Page(scope=scope, entry=new_entry(owner=OWNER, place=PLACE, scope=scope, salt=b"s" * 32))

@@ -14,7 +14,6 @@ from reconciler.execution import Attempt, Ground, execute, is_due
 from reconciler.ledger.encoding import decode_entry, decode_head, encode_head
 from reconciler.ledger.ownership import Allowed
 from reconciler.ledger.records import Entry, Head, RunId, Stamp, entry_name, head_name
-from reconciler.ledger.trust import Circle, Trusted, Unwritten
 from reconciler.model import LEDGER_SCOPE, Permission, SecretValue
 from reconciler.plan import Outcome
 from reconciler.policy import EmbeddedSettings, SelectedTarget, Target
@@ -39,39 +38,36 @@ def run(
     *,
     stamp: Stamp = FIRST,
     halted: Callable[[], str | None] = lambda: None,
+    is_recent: bool = True,
 ) -> Attempt | None:
     """Look, decide and carry out once; None when there is nothing to write."""
     policies = tuple(
         ScopePolicy(scope=one.scope, files=(), keys=(), acls=one.acls, prune=one.prune, rotation=()) for one in wishes
     )
     terms = Terms(
-        owner=OWNER,
-        place=PLACE,
+        spot=SPOT,
         stamp=stamp,
         ancestry=None,
         allowed=Allowed(),
         allow_rollback=False,
         allow_deletes=100,
+        applying=True,
         new_salt=lambda: bytes(32),
     )
     with Workers(4) as workers:
         survey = take(workspace, workers, {one.scope: want(one) for one in wishes}, SPOT)
         selected = SelectedTarget(target=TARGET, scopes=policies, whole=True)
-        decision = decide(survey, Desired(scopes=tuple(wishes)), selected, terms, applying=True)
+        decision = decide(survey, Desired(scopes=tuple(wishes)), selected, terms)
         assert decision.refused is None
         assert decision.failures == ()
-        assert isinstance(survey.standing, Trusted | Unwritten)
-        if not is_due(decision, survey.head, survey.standing, PLACE, stamp.commit):
+        if not is_due(decision, survey, PLACE, stamp.commit):
             return None
         ground = Ground(
             workspace=workspace,
             workers=workers,
-            circle=Circle(scope=LEDGER_SCOPE, target="prod", identity=survey.identity.name),
-            standing=survey.standing,
-            owner=OWNER,
-            place=PLACE,
-            head=survey.head,
-            there=survey.there,
+            spot=SPOT,
+            survey=survey,
+            is_recent=lambda: is_recent,
             stamp=stamp,
             run=RunId(next(_runs).to_bytes(16)),
             patience=IMPATIENT,
@@ -307,3 +303,25 @@ def test_a_key_that_somebody_wrote_since_it_was_looked_at_is_not_deleted(workspa
     assert workspace.values("app") == {"keep": b"2", "old": b"theirs"}
     assert outcomes(run(workspace, [wish("app", {"keep": b"3"})], stamp=SECOND)) == [Outcome.DONE]
     assert workspace.values("app") == {"keep": b"3", "old": b"theirs"}
+
+
+def test_a_survey_that_is_old_is_held_against_the_head_before_anything_is_written(workspace: FakeWorkspace) -> None:
+    """While a question was open another run may have begun and ended; its head must not be overwritten."""
+    run(workspace, [wish("app", {"a": b"1"})])
+    other = replace(head_of(workspace), run=RunId(b"other run 000000"), commit=SECOND.commit)
+
+    def pass_time(call: Call) -> None:
+        if call.operation == "list_secrets":
+            workspace.after.clear()
+            workspace.faults.clear()
+            workspace.put(LEDGER_SCOPE, head_name(OWNER), encode_head(other).reveal())
+
+    workspace.faults.append(pass_time)
+
+    attempt = run(workspace, [wish("app", {"a": b"2"})], is_recent=False)
+
+    assert attempt is not None
+    assert attempt.is_overtaken
+    assert outcomes(attempt) == [Outcome.SKIPPED]
+    assert head_of(workspace) == other
+    assert workspace.values("app") == {"a": b"1"}

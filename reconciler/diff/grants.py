@@ -95,7 +95,25 @@ def _for_operators(desired: DesiredScope, state: ScopeState, keep: Keep, entry: 
     """
     if entry is None or state.acls is None:
         return Plan()
-    return Plan(changes=tuple(_put_acls(desired.scope, _wish((), keep), _by_name(state.acls), keep)))
+    former = (
+        acl
+        for acl in state.acls
+        if acl.permission is Permission.MANAGE and grant_is_ours(entry, acl) and not keep.holds(acl)
+    )
+    return Plan(
+        changes=tuple(_put_acls(desired.scope, _wish((), keep), _by_name(state.acls), keep)),
+        findings=tuple(_former_operator(desired.scope, acl) for acl in former),
+    )
+
+
+def _former_operator(scope: ScopeName, acl: Acl) -> Finding:
+    return Finding(
+        kind=FindingKind.UNMANAGED_ACL,
+        scope=scope,
+        principal=acl.principal,
+        detail="has MANAGE from when they were an operator of the target; left alone, as the file has no acls: with "
+        "them it is taken away",
+    )
 
 
 def _goes(acl: Acl, prune: Prune, entry: Entry | None) -> bool:

@@ -7,6 +7,8 @@ Rules:
  * While a run's intents are open, those who had a grant when it began are no news: its own puts may have moved every
    recorded timestamp, and a run that is killed then must not lose the scope.
  * After a run has written, the scope still has to be the one that was looked at before: `is_same`.
+ * Where somebody outside manages the scope, the entry has to know a value of git as well: a timestamp can be seen by
+   whoever may list the scope, and be written into a ledger that was made before ours.
  * A scope without an entry is adopted silently only if it holds what git says, no more and no less, and nobody
    outside has a grant.
  * A key is ours if it is recorded, or was about to be put, *and* what is there now is what we wrote: by timestamp, or
@@ -72,6 +74,26 @@ def _was_there(entry: Entry, acl: Acl) -> bool:
     """Tell whether somebody had that much already when a run began of which it is not known how it ended."""
     tag = entry.principal_tag(acl.principal)
     return any(tag in group.strangers and acl.permission <= group.strangers[tag] for group in entry.intents)
+
+
+def knows(entry: Entry, values: Mapping[FoldedName, SecretValue]) -> bool:
+    """Tell whether whoever wrote ``entry`` knew one of these values under its key.
+
+    An entry is only as good as what keeps others from writing it. Who made the ledger's scope before us, filled it and
+    left it to us, could write whatever can be seen from outside: names, and timestamps. Not a value.
+
+    Args:
+        entry: What the ledger says.
+        values: What git wants, by key.
+    """
+    for name, value in values.items():
+        tag = entry.name_tag(name)
+        written = [group.puts[tag] for group in entry.intents if tag in group.puts]
+        if (record := entry.keys.get(tag)) is not None:
+            written.append(record.value)
+        if written and any(hmac.compare_digest(entry.value_tag(name, value), one) for one in written):
+            return True
+    return False
 
 
 def is_same(
@@ -226,7 +248,7 @@ def _of_another_owner(scope: ScopeName | None, found: Entry, new: Entry) -> Refu
     return Refused(
         f"{named} belongs to owner {found.owner} by the ledger, and targets.yaml says that we are {new.owner}",
         advice="find out who that is; if it is to be yours from now on, pass --take-over: what is there counts as "
-        "theirs, so nothing is deleted by that",
+        "theirs, and that run deletes nothing",
     )
 
 
@@ -237,7 +259,7 @@ def _unclaimed(sight: Sight, found: FoundEntry, insiders: Insiders) -> Refused:
         case Garbled(why=why):
             what = f"exists, and the ledger's entry for it cannot be used: {why}"
         case Entry():
-            what = "is not the one that the ledger knows: nothing is left of what was recorded there"
+            what = "is not shown to be the one that the ledger knows"
         case _:
             assert_never(found)
     return Refused(

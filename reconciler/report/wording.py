@@ -227,7 +227,8 @@ def next_step(report: RunReport) -> str | None:
     if _trouble(report) == Status.FAILED.value:
         return "mend what the errors name and run the same command again; what is done stays done"
     if Status.REFUSED in statuses:
-        return "nothing was written where a guard refused; each error names what would allow it"
+        done = "what was not refused is done" if was_tried(report) else "nothing was changed"
+        return f"{done}; each refusal names what would allow it"
     if Status.PENDING in statuses:
         return f"reconciler apply {' '.join(_pending(report))}"
     return None

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from reconciler.errors import WorkspaceError
-from reconciler.ledger.ownership import Sight
+from reconciler.ledger.ownership import Insiders, Sight
 from reconciler.ledger.records import Entry, FoundEntry, FoundHead, Missing, Tag
-from reconciler.ledger.trust import Standing
+from reconciler.ledger.trust import Circle, Standing
 from reconciler.model import Acl, FoldedName, Principal, Prune, ScopeName, SecretValue
 from reconciler.workspace import Backend, Identity, ScopeInfo, SecretInfo
 
@@ -33,6 +33,20 @@ class LedgerSpot:
 
     readers: tuple[Principal, ...] = ()
     """Who may read the ledger besides."""
+
+    def circle(self, identity: Principal) -> Circle:
+        """Return who may do what with the ledger while ``identity`` runs."""
+        return Circle(
+            scope=self.scope,
+            target=self.target,
+            identity=identity,
+            operators=self.operators,
+            readers=self.readers,
+        )
+
+    def insiders(self, identity: Principal, acls: tuple[Acl, ...] | None) -> Insiders:
+        """Return whose grants on a scope say nothing against its being ours, given what git grants there."""
+        return Insiders(operators=(identity, *self.operators), acls=acls or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from reconciler.ledger.records import (
     head_name,
     managed_tag,
 )
-from reconciler.ledger.trust import Circle, Standing, Trusted, Unwritten, standing
+from reconciler.ledger.trust import Standing, Trusted, Unwritten, standing
 from reconciler.model import Acl, FoldedName, KeyName, Principal, ScopeName, SecretValue, fold
 from reconciler.survey.facts import LedgerSpot
 from reconciler.workers import Workers
@@ -89,14 +89,7 @@ class LedgerReader:
             Refused: A newer version of this tool wrote it.
         """
         (acls,) = self._granting()
-        circle = Circle(
-            scope=self._spot.scope,
-            target=self._spot.target,
-            identity=identity,
-            operators=self._spot.operators,
-            readers=self._spot.readers,
-        )
-        stands = standing(acls, circle)
+        stands = standing(acls, self._spot.circle(identity))
         (head,), entries = self._heading(), self._reading()
         if not isinstance(stands, Trusted):
             return LedgerSays(standing=stands, head=Missing(), entries={})

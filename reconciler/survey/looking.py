@@ -254,7 +254,7 @@ class _Ours:
 def _ours(spot: LedgerSpot | None, identity: Principal, want: Want) -> _Ours | None:
     if spot is None:
         return None
-    return _Ours(spot=spot, insiders=Insiders(operators=(identity, *spot.operators), acls=want.acls or ()))
+    return _Ours(spot=spot, insiders=spot.insiders(identity, want.acls))
 
 
 def _joined(

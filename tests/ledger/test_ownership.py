@@ -231,7 +231,7 @@ def test_a_scope_that_was_created_anew_counts_as_without_entry() -> None:
     refused = _claim(sight(KNOWN, acls=_MALLORY, equal=True), KNOWN)
     assert isinstance(refused, NotOurs)
     assert str(refused.refusal) == (
-        "scope payments is not the one that the ledger knows: nothing is left of what was recorded there; "
+        "scope payments is not shown to be the one that the ledger knows; "
         "git does not name all who have a grant on it: mallory has READ"
     )
     assert _claim(sight(KNOWN, acls=_MALLORY), KNOWN, adopt=True) == Owned(entry=NEW, adopted=True)
