@@ -1,6 +1,6 @@
 """Whose a scope is: squatters, adoption, two owners, operators who take turns, identities that may only read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -133,8 +133,10 @@ class TestSquatting:
         team.server.grant(LEDGER_SCOPE, USER, permission)
 
         assert USER in team.run("apply", "prod").expect(EXIT_REFUSED).stdout
-        listed = {"operators": [ADMIN, USER]} if permission == "MANAGE" else {"ledger_readers": [USER]}
-        team.target(**listed)
+        if permission == "MANAGE":
+            team.target(operators=[ADMIN, USER])
+        else:
+            team.target(ledger_readers=[USER])
         team.run("apply", "prod").expect(EXIT_REFUSED if permission == "WRITE" else 0)
 
 
@@ -203,11 +205,12 @@ class TestOperators:
     def test_take_turns_on_one_target(self, team: Team) -> None:
         """Neither locks the other one out, whoever began."""
         team.target(operators=[ADMIN, USER])
-        for number, run in enumerate((team.run, team.as_user, team.run, team.as_user)):
+        turns: list[Callable[..., Result]] = [team.run, team.as_user, team.run, team.as_user]
+        for number, run in enumerate(turns):
             team.wish({"password": f"secret-{number}"})
             changed = run("apply", "prod", "-o", "json").expect().target["summary"]
             assert changed["put_secret"] == 1
-            assert run("plan", "prod", "--detailed-exitcode").expect(0)
+            run("plan", "prod", "--detailed-exitcode").expect(0)
             assert team.values() == {"password": b"secret-%d" % number}
 
         assert team.server.grants("app") == {ADMIN: "MANAGE", USER: "MANAGE"}
@@ -270,3 +273,115 @@ class TestWithoutPremiumPlan:
             assert "no ledger" in applied.stderr
             assert server.keys("app") == ["a", "old"]
             assert LEDGER_SCOPE not in server.all_scopes()
+
+
+class TestForgedLedger:
+    """Somebody made the ledger before us, filled it, and left it to us: its grants are right, what it says is not."""
+
+    def forge(self, team: Team, scope: str, key: str, value: bytes) -> None:
+        """Make a ledger as a plain user, with an entry that records what is in a scope now."""
+        server = team.server
+        updated_ms = next(one["last_updated_timestamp"] for one in server.listed(scope) if one["key"] == key)
+        owner, place = uuid.UUID(OWNER), place_tag(server.host_key)
+        entry = new_entry(owner=owner, place=place, scope=ScopeName(scope), salt=bytes(32))
+        record = KeyRecord(
+            value=entry.value_tag(key, SecretValue(value)),
+            seen_ms=updated_ms,
+            changed=Stamp(at_ms=updated_ms, commit=None),
+        )
+        forged = encode_entry(replace(entry, keys={entry.name_tag(key): record})).reveal()
+        server.call_as_user("scopes/create", scope=LEDGER_SCOPE)
+        server.call_as_user(
+            "put", scope=LEDGER_SCOPE, key=entry_name(place, scope), bytes_value=base64.b64encode(forged).decode()
+        )
+        server.call_as_user("acls/put", scope=LEDGER_SCOPE, principal=ADMIN, permission="MANAGE")
+        server.call_as_user("acls/delete", scope=LEDGER_SCOPE, principal=USER)
+
+    def test_does_not_vouch_for_a_scope_that_its_maker_manages(self, team: Team) -> None:
+        """Timestamps can be seen from outside; a value of git cannot."""
+        team.server.call_as_user("scopes/create", scope="app")
+        team.server.call_as_user("put", scope="app", key="decoy", string_value="bait")
+        self.forge(team, "app", "decoy", b"bait")
+        team.wish({"password": "secret"})
+
+        said = team.run("apply", "prod", "-o", "json").expect(EXIT_REFUSED).target
+
+        assert USER in said["errors"][0]
+        assert team.values() == {"decoy": b"bait"}
+
+
+class TestTakingCharge:
+    """The run that adopts deletes nothing."""
+
+    def test_even_under_prune_all(self, team: Team) -> None:
+        """What else is in the scope is told first; the next run takes it away."""
+        team.server.create_scope("app")
+        for key in ("a", "theirs"):
+            team.server.put("app", key, b"x")
+        team.repo.scope_file("prod/app.yaml", {team.server.host_key: {"app": {"a": "1", "b": "2"}}}, prune="all")
+
+        adopted = team.run("apply", "prod", "--adopt", "-o", "json").expect()
+        assert ("unmanaged-key", "theirs") in {(one["kind"], one["key"]) for one in adopted.target["findings"]}
+        assert set(team.values()) == {"a", "b", "theirs"}
+
+        team.run("apply", "prod", "--allow-deletes", "1").expect()
+        assert set(team.values()) == {"a", "b"}
+
+    def test_whoever_is_an_operator_no_more_is_told(self, team: Team) -> None:
+        """Where git leaves grants alone, nobody would notice who still manages a scope."""
+        team.target(operators=[ADMIN, USER])
+        team.wish({"password": "secret"})
+        team.run("apply", "prod").expect()
+        team.target(operators=[ADMIN])
+        team.server.revoke(LEDGER_SCOPE, USER)
+
+        found = team.run("apply", "prod", "-o", "json").expect().target["findings"]
+
+        assert [(one["kind"], one["scope"]) for one in found] == [("unmanaged-acl", "app")]
+        assert USER in found[0]["detail"] or found[0].get("principal") == USER
+
+
+class TestWithoutAnyLedgerYet:
+    """Before the first apply."""
+
+    def test_a_read_only_identity_can_plan(self, team: Team) -> None:
+        """Values are compared; whose the scope is cannot be told."""
+        team.server.create_scope("app")
+        team.server.put("app", "a", b"other")
+        team.server.grant("app", USER, "READ")
+        team.wish({"a": "1"})
+
+        planned = team.as_user("plan", "prod", "-o", "json").expect().target
+
+        assert [(one["key"], one["reason"]) for one in planned["changes"]] == [("a", "changed")]
+        assert {one["kind"] for one in planned["findings"]} == {"acls-unknown"}
+        team.as_user("apply", "prod").expect(EXIT_REFUSED)
+
+
+class TestOrphans:
+    """Scopes that git named once."""
+
+    def test_are_told_and_deleted_only_on_request(self, team: Team) -> None:
+        """With all that is in them, if all of it is ours, and if so many keys may be deleted."""
+        team.wish({"a": "1"}, scope="keep")
+        team.wish({"a": "1", "b": "2"}, scope="old")
+        team.run("apply", "prod").expect()
+        (team.repo.root / "secrets/prod/old.yaml").unlink()
+
+        told = team.run("apply", "prod", "-o", "json").expect()
+        assert _kinds(told) == {"orphaned-scope"}
+        team.run("apply", "prod", "--delete-scopes", "--allow-deletes", "1").expect(EXIT_REFUSED)
+        assert team.values("old") == {"a": b"1", "b": b"2"}
+        team.server.put("old", "theirs", b"x")
+        kept = team.run("apply", "prod", "--delete-scopes", "-o", "json").expect()
+        assert _kinds(kept) == {"orphaned-scope"}
+        team.server.delete("old", "theirs")
+
+        gone = team.run("apply", "prod", "--delete-scopes", "-o", "json").expect().target
+        assert [(one["action"], one["scope"], one["result"]) for one in gone["changes"]] == [
+            ("delete-scope", "old", "done")
+        ]
+        assert team.server.scopes() == ["keep"]
+        team.server.traffic()
+        assert _kinds(team.run("apply", "prod", "-o", "json").expect()) == set()
+        assert team.server.all_writes() == []
