@@ -152,3 +152,19 @@ def test_emptied_scope_is_refused_until_it_is_meant(app: App) -> None:
     assert "delete 4 keys and --allow-deletes allows 3" in app.refused("--allow-deletes", "3")
     assert app.apply("--allow-deletes", "4").target["summary"]["delete_secret"] == 4
     assert len(app.values()) == 8
+
+
+def test_garbled_head_lets_no_old_commit_pass(app: App) -> None:
+    """The entries say by which commits their values changed; the head is written anew by the next commit."""
+    old = app.commit({"password": "old"})
+    app.apply()
+    new = app.commit({"password": "new"})
+    app.apply()
+    (head,) = (key for key in app.server.keys("reconciler-ledger") if key.startswith("head-"))
+    app.server.put("reconciler-ledger", head, b"garbled")
+    app.repo.git("checkout", "--quiet", old)
+
+    assert "is older than" in app.refused()
+    app.repo.git("checkout", "--quiet", new)
+    assert "head cannot be used" in app.apply().stderr
+    assert app.values() == {"password": b"new"}

@@ -1,15 +1,20 @@
 """Whose a scope is: squatters, adoption, two owners, operators who take turns, identities that may only read."""
 
+import base64
+import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.emulator import Rules
 from reconciler.errors import EXIT_REFUSED
-from reconciler.model import LEDGER_SCOPE
+from reconciler.ledger.encoding import encode_entry
+from reconciler.ledger.records import KeyRecord, Stamp, entry_name, new_entry, place_tag
+from reconciler.model import LEDGER_SCOPE, ScopeName, SecretValue
 from tests.support.cli import Cli, Result
-from tests.support.secrets_repo import SecretsRepo
+from tests.support.secrets_repo import OWNER, SecretsRepo
 from tests.support.workspace_server import WorkspaceServer
 
 

@@ -161,6 +161,14 @@ class WorkspaceServer:
         """Grant behind git's back."""
         self._done("acls/put", scope=scope, principal=principal, permission=permission)
 
+    def revoke(self, scope: str, principal: str) -> None:
+        """Take a grant away behind git's back."""
+        self._done("acls/delete", scope=scope, principal=principal)
+
+    def listed(self, scope: str) -> list[Any]:
+        """Return what the listing of a scope says: keys and timestamps."""
+        return list(self._asked("list", scope=scope).get("secrets", []))
+
     def value(self, scope: str, key: str) -> bytes:
         """Return the bytes that a reader of the API gets."""
         return base64.b64decode(self._asked("get", scope=scope, key=key)["value"], validate=True)
