@@ -1,7 +1,8 @@
 """The command line: click wiring only.
 
-Each command builds `Settings`, calls one function of `reconcile`, and prints one report. Stdout carries the report,
-stderr the talk. Rooms are imported by the commands that need them, so that ``--help`` starts at once.
+Each command builds `Settings`, calls one function (of `reconcile`, `validate` or `status`), and prints one report.
+Stdout carries the report, stderr the talk. Rooms are imported by the commands that need them, so that ``--help``
+starts at once.
 """
 
 import gc
@@ -10,7 +11,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -18,7 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import click
 
 from reconciler import __version__, terminal
-from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_PENDING, EXIT_WORKSPACE, ReconcilerError
+from reconciler.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_INVALID_INPUT,
+    EXIT_PENDING,
+    EXIT_WORKSPACE,
+    ReconcilerError,
+    exit_code_of,
+)
 
 
 if TYPE_CHECKING:
@@ -238,6 +247,23 @@ _showing = click.option(
 )
 
 
+_OF_PLANS: Final = frozenset({"everything", "form", "output_file", "detailed_exitcode"})
+"""Options of plan that make no difference to what an apply would do; which targets are meant is told by name."""
+
+
+def _shared_with_apply() -> Iterator[str]:
+    """Yield the options of this plan that its apply needs as well, as they were typed."""
+    ctx = click.get_current_context()
+    for option in ctx.command.params:
+        name = option.name or ""
+        is_typed = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if isinstance(option, click.Option) and is_typed and name not in _OF_PLANS:
+            value = ctx.params[name]
+            yield option.opts[0]
+            if not option.is_flag:
+                yield str(getattr(value, "value", value))
+
+
 def _leave(exit_code: int) -> None:
     click.get_current_context().exit(exit_code)
 
@@ -296,6 +322,7 @@ def plan(
     terminal.check_output_file(output_file, context.root)
     with terminal.reported_failure(settings, form, output_file):
         report = plan_run(settings, context.observer)
+    report = replace(report, selectors=selectors, options=tuple(_shared_with_apply()))
     pending = detailed_exitcode and any(target.plan for target in report.targets)
     terminal.print_report(report, form, output_file, verbose=context.verbose)
     _leave(report.exit_code or (EXIT_PENDING if pending else 0))
@@ -334,7 +361,7 @@ def apply(
 
     settings = context.settings(selectors, **options)
     terminal.check_output_file(output_file, context.root)
-    with terminal.reported_failure(settings, form, output_file):
+    with terminal.reported_failure(settings, form, output_file, writes=True):
         report = apply_run(settings, context.observer, confirm)
     if declined and form == "text" and output_file is None and terminal.is_terminal(sys.stdout):
         click.echo("nothing was written", err=True)  # the plan stands above the question
@@ -455,15 +482,21 @@ def status(context: _Context, /, selectors: tuple[str, ...], form: str, **option
       reconciler status --all -o json | jq '.targets[].summary'
     """
     from reconciler import report
+    from reconciler.status import failed_status
     from reconciler.status import status as run
 
-    found = run(context.settings(selectors, **options), context.observer)
+    def document(settings: "Settings", error: ReconcilerError) -> str:
+        return report.render_status_json(failed_status(settings, error))
+
+    settings = context.settings(selectors, **options)
+    with terminal.reported_failure(settings, form, None, document=document):
+        found = run(settings, context.observer)
     terminal.show(
         form,
         text=partial(report.render_status, found, width=terminal.columns(sys.stdout)),
         json=partial(report.render_status_json, found),
     )
-    _leave(0 if all(target.complete for target in found) else EXIT_WORKSPACE)
+    _leave(exit_code_of(frozenset(target.exit_code for target in found)))
 
 
 @cli.command()

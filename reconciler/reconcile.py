@@ -22,6 +22,7 @@ from reconciler.errors import (
     EXIT_INTERRUPTED,
     InputError,
     InvalidInput,
+    PermissionDenied,
     ReconcilerError,
     Refused,
     UsageError,
@@ -33,7 +34,16 @@ from reconciler.model import FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.plan import Plan, digest_of
 from reconciler.policy import Target
 from reconciler.policy.sources import RULES_FILE
-from reconciler.report.record import ListedKey, ListedScope, RunReport, Status, TargetListing, TargetReport, TargetRow
+from reconciler.report.record import (
+    UNKNOWN_HOST,
+    ListedKey,
+    ListedScope,
+    RunReport,
+    Status,
+    TargetListing,
+    TargetReport,
+    TargetRow,
+)
 from reconciler.session import Session
 from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import MissingScope, ScopeState, ScopeSurvey, UnknownScope, introduce, look_into
@@ -156,7 +166,10 @@ def _chosen(settings: Settings, observer: Observer) -> tuple[Chosen, ...]:
 
 
 def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:
-    """Return the report of a run that ended with ``error`` before any workspace was contacted."""
+    """Return the report of a run that ended with ``error`` before it had one.
+
+    Then no workspace was contacted, unless a signal ended it at once: such a run may have done more than is counted.
+    """
     now = _now()
     names = dict.fromkeys(selector.partition("/")[0] for selector in settings.wanted()) or {"--all": None}
     errors = tuple(map(str, error.problems)) if isinstance(error, InputError) else (error.with_advice(),)
@@ -170,7 +183,7 @@ def failed_report(settings: Settings, error: ReconcilerError) -> RunReport:
         targets=tuple(
             TargetReport(
                 target=name,
-                host="unknown",
+                host=UNKNOWN_HOST,
                 identity=None,
                 commit=None,
                 status=status,
@@ -256,11 +269,18 @@ def _list(target: Target, scopes: frozenset[FoldedName], settings: Settings, obs
         target=target.name,
         host=shown_host(target),
         identity=identity.name,
-        scopes=tuple(_listed(info, states[fold(info.name)]) for info in named),
+        scopes=tuple(
+            _listed(info, states[fold(info.name)], is_ledger=_is_besides(info, target, scopes)) for info in named
+        ),
     )
 
 
-def _listed(info: ScopeInfo, state: ScopeSurvey) -> ListedScope:
+def _is_besides(info: ScopeInfo, target: Target, scopes: frozenset[FoldedName]) -> bool:
+    """Tell whether a scope is the ledger's, listed because all are."""
+    return fold(info.name) == fold(target.ledger_scope) and fold(info.name) not in scopes
+
+
+def _listed(info: ScopeInfo, state: ScopeSurvey, *, is_ledger: bool) -> ListedScope:
     match state:
         case ScopeState():
             keys = tuple(
@@ -269,7 +289,14 @@ def _listed(info: ScopeInfo, state: ScopeSurvey) -> ListedScope:
             acls = None if state.acls is None else tuple(sorted(state.acls, key=lambda acl: fold(acl.principal)))
             return ListedScope(scope=info.name, backend=info.backend, keys=keys, acls=acls)
         case UnknownScope(error=error):
-            return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error=error.with_advice())
+            return ListedScope(
+                scope=info.name,
+                backend=info.backend,
+                keys=(),
+                acls=None,
+                error=error.with_advice(),
+                is_hidden_ledger=is_ledger and isinstance(error, PermissionDenied),
+            )
         case MissingScope():
             return ListedScope(scope=info.name, backend=info.backend, keys=(), acls=None, error="it is gone")
         case _:

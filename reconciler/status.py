@@ -18,7 +18,7 @@ from reconciler import git, guard
 from reconciler.choose import choose
 from reconciler.connections import connected, shown_host
 from reconciler.decision import orphans
-from reconciler.errors import Refused, WorkspaceError
+from reconciler.errors import ReconcilerError, Refused, UsageError, WorkspaceError
 from reconciler.ledger.ownership import Allowed, Insiders, NotOurs, Owned, claim, is_ours
 from reconciler.ledger.records import (
     NOBODY,
@@ -35,6 +35,7 @@ from reconciler.ledger.records import (
 from reconciler.ledger.settling import Seen, Wish, settled
 from reconciler.ledger.trust import Foreign, Hidden, Trusted, Unwritten
 from reconciler.model import Acl, FoldedName, KeyName, ScopeName, fold
+from reconciler.report.record import UNKNOWN_HOST
 from reconciler.report.standings import (
     Changed,
     HeadStatus,
@@ -45,7 +46,7 @@ from reconciler.report.standings import (
     ScopeStatus,
     TargetStatus,
 )
-from reconciler.report.status_table import minute
+from reconciler.report.wording import minute
 from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import (
     Known,
@@ -87,15 +88,29 @@ def _status(chosen: Chosen, settings: Settings, observer: Observer) -> TargetSta
             sights = look(chosen, workspace, workers)
         authors = git.authors(settings.root, commits_in(sights)) if git.is_repository(settings.root) else {}
     except (Refused, WorkspaceError) as error:
-        return TargetStatus(
-            target=target.name,
-            host=shown_host(target),
-            identity=None,
-            commit=chosen.sources.commit,
-            ledger=None,
-            error=error.with_advice(),
-        )
+        return _untold(target.name, shown_host(target), chosen.sources.commit, error)
     return judged(sights, authors)
+
+
+def failed_status(settings: Settings, error: ReconcilerError) -> tuple[TargetStatus, ...]:
+    """Return what to tell, target by target, where ``error`` ended the command before it came to any."""
+    try:
+        names = dict.fromkeys(selector.partition("/")[0] for selector in settings.wanted()) or {"--all": None}
+    except UsageError:  # no target is named, which is the error itself
+        names = {"--all": None}
+    return tuple(_untold(name, UNKNOWN_HOST, None, error) for name in names)
+
+
+def _untold(target: str, host: str, commit: str | None, error: ReconcilerError) -> TargetStatus:
+    return TargetStatus(
+        target=target,
+        host=host,
+        identity=None,
+        commit=commit,
+        ledger=None,
+        error=error.with_advice(),
+        error_code=error.exit_code,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

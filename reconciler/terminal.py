@@ -218,8 +218,22 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def reported_failure(settings: "Settings", form: str, output_file: Path | None) -> Iterator[None]:
-    """Give programs a document, too, when the run ends before it began; people get the lines on stderr.
+def reported_failure(
+    settings: "Settings",
+    form: str,
+    output_file: Path | None,
+    *,
+    writes: bool = False,
+    document: "Callable[[Settings, ReconcilerError], str] | None" = None,
+) -> Iterator[None]:
+    """Give programs a document, too, when a command ends without its report; people get the lines on stderr.
+
+    Args:
+        settings: Of the command.
+        form: Of its report.
+        output_file: Where that goes; None means stdout.
+        writes: Whether the command may have changed something before it was interrupted.
+        document: Returns the document; None means that of a run.
 
     Raises:
         InputError, Refused, UsageError, KeyboardInterrupt: As it was raised inside, once the document is written.
@@ -228,18 +242,38 @@ def reported_failure(settings: "Settings", form: str, output_file: Path | None) 
     try:
         yield
     except (InputError, Refused, UsageError) as error:
-        _report_failure(settings, error, form, output_file)
+        _report_failure(settings, error, form, output_file, document)
         raise
     except KeyboardInterrupt:
-        # While changes are made the first interrupt ends the run with a report of its own: this one came before, or is
-        # the second.
-        ended = Interrupted("interrupted before there was a report", advice="run the same command again")
-        _report_failure(settings, ended, form, output_file)
+        _report_failure(settings, _cut_off(writes=writes), form, output_file, document)
         raise
 
 
-def _report_failure(settings: "Settings", error: ReconcilerError, form: str, output_file: Path | None) -> None:
+def _cut_off(*, writes: bool) -> Interrupted:
+    """Return how a run ended that was not let come to its report.
+
+    While changes are made the first interrupt ends the run with a report of its own. This one came before, or it is the
+    second one, and then values may have been put.
+    """
+    if not writes:
+        return Interrupted("interrupted before there was a report", advice="run the same command again")
+    return Interrupted(
+        "interrupted before there was a report: it is not known what was done until then",
+        advice="run the same command again: it finds out, and goes on with what is left",
+    )
+
+
+def _report_failure(
+    settings: "Settings",
+    error: ReconcilerError,
+    form: str,
+    output_file: Path | None,
+    document: "Callable[[Settings, ReconcilerError], str] | None",
+) -> None:
     if form == "text" and output_file is None:
+        return
+    if document is not None:
+        _emit(document(settings, error))
         return
     from reconciler.reconcile import failed_report
 

@@ -52,7 +52,28 @@ def test_interrupt_before_there_was_a_report_is_a_document_too(
         target = document(capsys.readouterr().out if file is None else file.read_text(encoding="utf-8"))
         assert target["status"] == "failed"
         assert "interrupted" in target["errors"][0]
+        assert "not known" not in target["errors"][0]
     assert Interrupted.exit_code == 130
+
+
+def test_second_interrupt_of_an_apply_leaves_open_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Values may have been put before it; the document must not deny that."""
+    with pytest.raises(KeyboardInterrupt), reported_failure(settings("prod"), "json", None, writes=True):
+        raise KeyboardInterrupt
+    (told,) = document(capsys.readouterr().out)["errors"]
+    assert "it is not known what was done until then" in told
+    assert "it finds out" in told
+
+
+def test_command_can_have_a_document_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """That of ``status`` has other fields than that of a run."""
+    refusal = Refused("git does not work here", advice="install it")
+    with (
+        pytest.raises(Refused),
+        reported_failure(settings(), "json", None, document=lambda _, error: error.with_advice()),
+    ):
+        raise refusal
+    assert capsys.readouterr().out == "git does not work here (install it)"
 
 
 def test_nobody_is_told_twice(capsys: pytest.CaptureFixture[str]) -> None:

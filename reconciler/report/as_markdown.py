@@ -9,7 +9,7 @@ from reconciler.report.wording import (
     actions_in_words,
     adopted_words,
     by_scope,
-    commit_words,
+    circumstances,
     deletes,
     evidence,
     explained,
@@ -19,7 +19,6 @@ from reconciler.report.wording import (
     place_of,
     symbol_of,
     total,
-    who_ran,
     why,
 )
 
@@ -42,10 +41,9 @@ def render_markdown(report: RunReport) -> str:
 
 
 def _target(target: TargetReport) -> list[str]:
-    blocks = [
-        f"### {code_span(target.target)}: {target.status.value}",
-        ", ".join(map(code_span, (target.host, who_ran(target.identity), commit_words(target.commit)))),
-    ]
+    blocks = [f"### {code_span(target.target)}: {target.status.value}"]
+    if known := circumstances(target.host, target.identity, target.commit):
+        blocks.append(", ".join(map(code_span, known)))
     if target.errors:
         title = "**Refused**" if target.status is Status.REFUSED else "Errors"
         blocks += [f"{title}:", "\n".join(f"- {code_span(error)}" for error in target.errors)]

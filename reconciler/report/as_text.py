@@ -9,7 +9,7 @@ from reconciler.report.record import RunReport, Status, TargetReport
 from reconciler.report.wording import (
     adopted_words,
     by_scope,
-    commit_words,
+    circumstances,
     evidence,
     explained,
     is_left_alone,
@@ -19,7 +19,6 @@ from reconciler.report.wording import (
     symbol_of,
     total,
     was_tried,
-    who_ran,
     why,
 )
 
@@ -51,9 +50,7 @@ def render_text(
 def _target(target: TargetReport, width: int | None, *, verbose: bool) -> Iterator[Line]:
     title = (
         Cell(target.target, Tone.TITLE),
-        Cell(target.host),
-        Cell(who_ran(target.identity)),
-        Cell(commit_words(target.commit)),
+        *map(Cell, circumstances(target.host, target.identity, target.commit)),
         Cell(target.status.value, _tone_of_status(target.status)),
     )
     yield Line(title)

@@ -8,10 +8,15 @@ are in our own words.
 import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from reconciler.model import Acl, KeyName, ScopeName
 from reconciler.plan import ChangeResult, Finding, Plan
 from reconciler.workspace import Backend, RequestCount
+
+
+UNKNOWN_HOST: Final = "unknown"
+"""Host of a target of which no more is known than its name, as the command ended before it came to it or at once."""
 
 
 class Status(enum.Enum):
@@ -83,6 +88,11 @@ class RunReport:
 
     targets: tuple[TargetReport, ...]
     exit_code: int
+    selectors: tuple[str, ...] = ()
+    """As they were typed; empty where none were, or all targets were meant."""
+
+    options: tuple[str, ...] = ()
+    """Of a plan, as they were typed: those without which an apply would be of another plan."""
 
     def __post_init__(self) -> None:
         if any(moment.utcoffset() != timedelta(0) for moment in (self.started, self.finished)):
@@ -125,6 +135,9 @@ class ListedScope:
     error: str | None = None
     """Why the keys could not be listed, advice included; None when they could."""
 
+    is_hidden_ledger: bool = False
+    """It is the ledger's, which most people may not read: nothing is missing from what they asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetListing:
@@ -141,5 +154,5 @@ class TargetListing:
 
     @property
     def complete(self) -> bool:
-        """Tell whether everything could be listed."""
-        return self.error is None and all(scope.error is None for scope in self.scopes)
+        """Tell whether everything could be listed that was asked for. Grants may be hidden, as from who has READ."""
+        return self.error is None and all(scope.error is None or scope.is_hidden_ledger for scope in self.scopes)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from reconciler.errors import EXIT_DONE, EXIT_WORKSPACE
 from reconciler.model import KeyName, Principal, ScopeName
 
 
@@ -112,13 +113,13 @@ class ScopeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadStatus:
-    """What was applied last."""
+    """The last apply that wrote anything. It was begun; whether it came to its end, the head does not say."""
 
     changed: Changed
-    """The commit, and when."""
+    """The commit, and when it was begun."""
 
     identity: Principal
-    """Who applied it."""
+    """Who ran it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +149,28 @@ class TargetStatus:
     error: str | None = None
     """Why nothing could be told, advice included."""
 
+    error_code: int = EXIT_WORKSPACE
+    """What the process exits with for that error."""
+
     @property
     def complete(self) -> bool:
-        """Tell whether everything could be looked at."""
+        """Tell whether everything could be looked at that this identity may see.
+
+        That it may not see grants, those of the ledger among them, makes much unknown and is no failure: so it is for
+        everybody who has READ and no more.
+        """
         return (
             self.error is None
-            and self.ledger in (LedgerStanding.COUNTS, LedgerStanding.ABSENT)
+            and self.ledger is not LedgerStanding.FOREIGN
             and all(scope.error is None for scope in self.scopes)
         )
+
+    @property
+    def exit_code(self) -> int:
+        """What the process exits with for this target; 0 when it is complete, however things stand."""
+        if self.error is not None:
+            return self.error_code
+        return EXIT_DONE if self.complete else EXIT_WORKSPACE
 
     def all_keys(self) -> Iterator[KeyStatus]:
         """Yield the keys of all scopes."""

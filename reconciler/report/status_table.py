@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Final, assert_never
 
 from reconciler.model import ScopeName, fold
@@ -18,7 +17,7 @@ from reconciler.report.standings import (
     ScopeStatus,
     TargetStatus,
 )
-from reconciler.report.wording import COMMIT_CHARS, commit_words, count, who_ran
+from reconciler.report.wording import COMMIT_CHARS, circumstances, commit_words, count, minute
 
 
 UNKNOWN_COMMIT: Final = "unknown commit"
@@ -49,7 +48,7 @@ def render_status(targets: Sequence[TargetStatus], *, color: bool, width: int | 
 
 
 def _target(target: TargetStatus, *, width: int | None) -> Iterator[Line]:
-    title = (target.host, who_ran(target.identity), commit_words(target.commit))
+    title = circumstances(target.host, target.identity, target.commit)
     yield Line((Cell(target.target, Tone.TITLE), *map(Cell, title)))
     if target.error is not None:
         yield from sentence(target.error, indent=2, tone=Tone.BAD, width=width)
@@ -71,14 +70,15 @@ def _target(target: TargetStatus, *, width: int | None) -> Iterator[Line]:
 
 
 def _standing_of_target(target: TargetStatus) -> Iterator[tuple[str, Tone]]:
-    """Yield what there is to say about the whole target: what was applied last, and whether the ledger counts."""
+    """Yield what there is to say about the whole target: which apply was the last, and whether the ledger counts."""
     if (head := target.head) is not None:
         commit = head.changed.commit
         author, identity = escape_text(_author(head.changed)), escape_text(head.identity)
-        words = [commit_words(commit), author, minute(head.changed.at), f"as {identity}"]
+        words = [commit_words(commit), author, f"begun {minute(head.changed.at)}", f"as {identity}"]
         if commit is not None and commit == target.commit:
             words[0] = f"this {words[0]}"
-        yield f"last applied: {', '.join(filter(None, words))}", Tone.PLAIN
+        # Begun is all that the head knows: it is written before the first change.
+        yield f"last apply: {', '.join(filter(None, words))}", Tone.PLAIN
     match target.ledger:
         case LedgerStanding.COUNTS | None:
             if target.ledger_detail:
@@ -117,11 +117,6 @@ def _author(changed: Changed) -> str:
     if changed.commit is None:
         return ""
     return UNKNOWN_COMMIT if changed.author is None else changed.author
-
-
-def minute(moment: datetime) -> str:
-    """Return a UTC time as ISO 8601 without the seconds: who looks at a table needs no more."""
-    return moment.strftime("%Y-%m-%dT%H:%MZ")
 
 
 def _strangers(names: Sequence[ScopeName]) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final, assert_never
 
 from reconciler.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PENDING
@@ -23,7 +24,7 @@ from reconciler.plan import (
     action_of,
 )
 from reconciler.report.escape import escape_text
-from reconciler.report.record import RunReport, Status, TargetReport
+from reconciler.report.record import UNKNOWN_HOST, RunReport, Status, TargetReport
 
 
 COMMIT_CHARS: Final = 12
@@ -124,6 +125,11 @@ def place_of(finding: Finding) -> str:
     return scope if finding.key is None else f"{scope}/{escape_text(finding.key)}"
 
 
+def circumstances(host: str, identity: str | None, commit: str | None) -> tuple[str, ...]:
+    """Return where, by whom and at which commit, each escaped by itself; nothing where none of it is known."""
+    return () if host == UNKNOWN_HOST else (escape_text(host), who_ran(identity), commit_words(commit))
+
+
 def who_ran(identity: str | None) -> str:
     """Return ``as NAME``, escaped, or that nobody got as far as the workspace."""
     return "not reached" if identity is None else f"as {escape_text(identity)}"
@@ -134,10 +140,17 @@ def commit_words(commit: str | None) -> str:
     return "work tree" if commit is None else f"commit {commit[:COMMIT_CHARS]}"
 
 
+def minute(moment: datetime) -> str:
+    """Return a UTC time as ISO 8601 without the seconds: who looks at a table needs no more."""
+    return moment.strftime("%Y-%m-%dT%H:%MZ")
+
+
 def adopted_words(target: TargetReport) -> str:
-    """Return which scopes become ours, each escaped by itself."""
-    names = ", ".join(map(escape_text, target.adopted))
-    return f"adopted: {names} ({'it was' if len(target.adopted) == 1 else 'they were'} there, and not ours before)"
+    """Return which scopes become ours, each escaped by itself; of a run that wrote nothing, which would."""
+    names, is_one = ", ".join(map(escape_text, target.adopted)), len(target.adopted) == 1
+    if target.requests.write == 0:
+        return f"would be adopted: {names} ({'it is' if is_one else 'they are'} there, and not ours)"
+    return f"adopted: {names} ({'it was' if is_one else 'they were'} there, and not ours before)"
 
 
 def count(number: int, noun: str) -> str:
@@ -181,6 +194,8 @@ def is_untried(target: TargetReport) -> bool:
 
 def total(report: RunReport) -> str:
     """Return the run in one line: what is to do or was done, what is unchanged, requests, seconds."""
+    if _is_cut_off(report):
+        return _verdict(report)
     unchanged = sum(target.plan.unchanged for target in report.targets)
     reads = sum(target.requests.read for target in report.targets)
     writes = sum(target.requests.write for target in report.targets)
@@ -221,18 +236,33 @@ def next_step(report: RunReport) -> str | None:
     """Return what the reader should do now; None when there is nothing to do."""
     statuses = {target.status for target in report.targets}
     if report.exit_code == EXIT_INTERRUPTED:
-        if not was_tried(report):
-            return "nothing was changed; run the same command again when it should be"
-        return "run the same command again: it goes on with what is left"
+        return _after_an_interrupt(report)
     if _trouble(report) == Status.FAILED.value:
         return "mend what the errors name and run the same command again; what is done stays done"
     if Status.REFUSED in statuses:
         done = "what was not refused is done" if was_tried(report) else "nothing was changed"
         return f"{done}; each refusal names what would allow it"
     if Status.PENDING in statuses:
-        return f"reconciler apply {' '.join(_pending(report))}"
+        return " ".join(("reconciler apply", *_pending(report), *report.options))
     return None
 
 
+def _after_an_interrupt(report: RunReport) -> str:
+    if _is_cut_off(report):
+        return "run the same command again: it finds out what was done until then"
+    if not was_tried(report):
+        return "no change was begun; run the same command again when they should be made"
+    return "run the same command again: it goes on with what is left"
+
+
+def _is_cut_off(report: RunReport) -> bool:
+    """Tell whether a signal ended the run at once: what it had done by then, its report does not know."""
+    return report.exit_code == EXIT_INTERRUPTED and all(target.identity is None for target in report.targets)
+
+
 def _pending(report: RunReport) -> Iterator[str]:
-    return (target.target for target in report.targets if target.status is Status.PENDING)
+    """Yield what selects the targets that wait for an apply, no more of them than was looked at."""
+    for target in report.targets:
+        if target.status is Status.PENDING:
+            named = tuple(one for one in report.selectors if one.partition("/")[0] == target.target)
+            yield from named or (target.target,)

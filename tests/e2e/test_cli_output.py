@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_REFUSED, EXIT_WORKSPACE
+from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_PENDING, EXIT_REFUSED, EXIT_WORKSPACE
 from reconciler.model import LEDGER_SCOPE
 from tests.support.age_keys import AgeKey
 from tests.support.cli import Cli
@@ -156,6 +156,32 @@ def test_list_shows_what_can_be_listed_and_fails_for_the_rest(
     shown = fed("list", "--all", "--timeout", "0.5").expect(EXIT_WORKSPACE).stdout
     tries = re.compile(r"tried \d+ times? in [\d.]+ s")
     assert tries.sub("tried", found["gone"]["error"]) in tries.sub("tried", shown)
+
+
+def test_list_of_who_has_read_is_no_failure(fed: Cli, workspace_server: WorkspaceServer) -> None:
+    """Grants they may not see, nor what is in the ledger: nothing is missing, unless the ledger is what they asked for.
+
+    A scope that they may not list is missing, whosever it is.
+    """
+    fed("apply", "prod").expect()
+    workspace_server.grant("app", "users", "READ")
+    reader = {"DATABRICKS_TOKEN": workspace_server.emulator.user_token}
+    scope, ledger = fed("list", "prod", "-o", "json", env=reader).expect().target["scopes"]
+    assert ([key["key"] for key in scope["keys"]], scope["acls"]) == (["a"], None)
+    assert ledger["error"]
+    fed("list", f"prod/{LEDGER_SCOPE}", env=reader).expect(EXIT_WORKSPACE)
+    workspace_server.create_scope("closed")
+    fed("list", "prod", env=reader).expect(EXIT_WORKSPACE)
+    fed("list", "prod/app", env=reader).expect()
+
+
+def test_plan_names_its_apply_with_what_it_was_given(fed: Cli) -> None:
+    """Whoever copies the last line applies what was looked at; options of the report alone are left out."""
+    options = ("--adopt", "--allow-deletes", "0", "--decryptor", "native", "--detailed-exitcode")
+    lines = fed("plan", "prod/app", *options).expect(EXIT_PENDING).stdout.splitlines()
+    assert lines[-1] == "next: reconciler apply prod/app --adopt --allow-deletes 0 --decryptor native"
+    shown = fed("plan", "--all").expect().stdout.splitlines()
+    assert shown[-1] == "next: reconciler apply prod"
 
 
 _NOWHERE = {"host": "https://adb-1.2.azuredatabricks.net"}

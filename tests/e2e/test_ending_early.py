@@ -102,10 +102,12 @@ def test_second_signal_ends_at_once_and_is_repaired(run: Cli, repo: SecretsRepo)
             assert process.stderr is not None
             assert b"interrupt again" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=3)
+            stdout, stderr = process.communicate(timeout=3)
 
         assert process.returncode == 130
         assert b"Traceback" not in stderr
+        assert b"nothing was" not in stdout + stderr
+        assert "not known what was done" in _report(stdout)["errors"][0]
         run("apply", "prod", env=server.env).expect()
         server.traffic()
         run("apply", "prod", env=server.env).expect()

@@ -1,5 +1,6 @@
 """``status``: how everything stands, seen by somebody who has no key of the files."""
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ def test_every_state_is_told_with_commit_and_author(
 
     text = keyless("status", "prod").expect().stdout
     lines = text.splitlines()
-    assert lines[1].startswith(f"  last applied: commit {first[:12]}, {AUTHOR}, 2")
+    assert lines[1].startswith(f"  last apply: commit {first[:12]}, {AUTHOR}, begun 2")
     assert text.index("drifted  ") < text.index("orphaned  ") < text.index("managed    kept")
     assert "2 scopes (1 orphaned, 1 managed); 9 keys (2 drifted, 2 orphaned, 2 pending, 2 unmanaged, 1 managed)" in text
     assert lines[-1] == "next: reconciler plan prod"
@@ -183,20 +184,92 @@ def test_one_scope_can_be_asked_for(
 def test_ledger_that_is_hidden_is_said_and_nothing_is_claimed(
     run: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
 ) -> None:
-    """A READ-only identity cannot tell who writes to the ledger: all is unknown, exit 1."""
+    """A READ-only identity cannot tell who writes to the ledger: all is unknown, and that is no failure."""
     feed(repo, workspace_server, app={"a": "1"})
     run("apply", "prod", "--yes").expect()
     for scope in ("app", "reconciler-ledger"):
         workspace_server.grant(scope, "users", "READ")
     reader = {"DATABRICKS_TOKEN": workspace_server.emulator.user_token}
-    found = run("status", "prod", "-o", "json", env=reader).expect(1)
+    found = run("status", "prod", "-o", "json", env=reader).expect()
     assert found.target["ledger"]["state"] == "hidden"
     assert found.target["ledger"]["detail"]
     assert told(found, "app")["status"] == "unknown"
     assert standings(found, "app") == {"a": "unknown"}
-    text = run("status", "prod", env=reader).expect(1).stdout
+    text = run("status", "prod", env=reader).expect().stdout
     assert "the ledger does not count" in text
-    assert "1 target could not be looked at completely" in text
+    assert "could not be looked at completely" not in text
+
+
+def test_scope_that_may_not_be_listed_is_a_failure(
+    run: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """Unlike grants, keys are what was asked for."""
+    feed(repo, workspace_server, app={"a": "1"})
+    run("apply", "prod", "--yes").expect()
+    reader = {"DATABRICKS_TOKEN": workspace_server.emulator.user_token}
+    assert told(run("status", "prod", "-o", "json", env=reader).expect(1), "app")["error"]
+
+
+@pytest.mark.parametrize("secret", ["head", "scope"])
+def test_ledger_of_a_newer_version_is_a_refusal(
+    run: Cli, keyless: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer, secret: str
+) -> None:
+    """Exit code 6, as plan and apply have it, and a document all the same."""
+    feed(repo, workspace_server, app={"a": "1"})
+    run("apply", "prod", "--yes").expect()
+    (name,) = [one for one in workspace_server.keys(LEDGER_SCOPE) if one.startswith(secret)]
+    raw = workspace_server.value(LEDGER_SCOPE, name)
+    assert raw is not None
+    newer = raw[:4] + b"\2" + raw[5:-16]
+    workspace_server.put(LEDGER_SCOPE, name, newer + hashlib.sha256(newer).digest()[:16])
+    found = keyless("status", "prod", "-o", "json").expect(6)
+    assert "newer version" in found.target["error"]
+    run("plan", "prod").expect(6)
+
+
+def test_head_with_a_time_that_nobody_can_be_told_is_garbled(
+    run: Cli, keyless: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """The year 10889 was once an OverflowError of status and of apply."""
+    feed(repo, workspace_server, app={"a": "1"})
+    run("apply", "prod", "--yes").expect()
+    (name,) = [one for one in workspace_server.keys(LEDGER_SCOPE) if one.startswith("head")]
+    raw = workspace_server.value(LEDGER_SCOPE, name)
+    assert raw is not None
+    later = raw[:54] + (2**48 - 2).to_bytes(6) + raw[60:-16]
+    workspace_server.put(LEDGER_SCOPE, name, later + hashlib.sha256(later).digest()[:16])
+    assert "time that is none" in keyless("status", "prod", "-o", "json").expect().target["ledger"]["detail"]
+    run("apply", "prod", "--yes").expect()
+    assert keyless("status", "prod", "-o", "json").expect().target["head"] is not None
+
+
+@pytest.mark.parametrize(
+    ("selector", "code"),
+    [
+        pytest.param("nowhere", 2, id="usage"),
+        pytest.param("prod", 4, id="invalid"),
+    ],
+)
+def test_command_that_comes_to_no_target_prints_a_document(
+    keyless: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer, selector: str, code: int
+) -> None:
+    """Whatever the exit code, ``-o json`` prints one document."""
+    feed(repo, workspace_server, app={"a": "1"})
+    repo.write("secrets/prod/broken.yaml", b"version: 2\n")
+    repo.commit()
+    found = keyless("status", selector, "-o", "json").expect(code)
+    assert found.target["target"] == selector
+    assert found.target["error"]
+    assert found.target["scopes"] == []
+
+
+def test_repository_without_a_commit_is_refused_with_a_document(
+    keyless: Cli, repo: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """So with refusals, here of a repository whose HEAD leads nowhere."""
+    feed(repo, workspace_server, app={"a": "1"})
+    repo.git("symbolic-ref", "HEAD", "refs/heads/nowhere")
+    assert "no commit" in keyless("status", "prod", "-o", "json").expect(6).target["error"]
 
 
 def test_ledger_to_which_somebody_else_can_write_does_not_count(

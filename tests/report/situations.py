@@ -29,7 +29,7 @@ from reconciler.plan import (
     PutSecret,
     digest_of,
 )
-from reconciler.report.record import RunReport, Status, TargetReport
+from reconciler.report.record import UNKNOWN_HOST, RunReport, Status, TargetReport
 from reconciler.workspace import RequestCount
 
 
@@ -101,11 +101,11 @@ def target_report(
     )
 
 
-def unreached(name: str, error: str) -> TargetReport:
+def unreached(name: str, error: str, host: str = "https://adb-6.2.azuredatabricks.net") -> TargetReport:
     """Return the part of a target whose workspace was never asked anything."""
     return TargetReport(
         target=name,
-        host="https://adb-6.2.azuredatabricks.net",
+        host=host,
         identity=None,
         commit=None,
         status=Status.FAILED,
@@ -301,13 +301,30 @@ SITUATIONS: Final = {
     "adopted": run(
         replace(target_report("prod", Status.CLEAN, writes=2), adopted=(ScopeName("payments"),)),
         replace(
-            target_report("stage", Status.APPLIED, put("a"), rest=Outcome.DONE),
+            target_report("stage", Status.APPLIED, put("a"), rest=Outcome.DONE, writes=5),
             adopted=(ScopeName("a"), ScopeName("b")),
         ),
+    ),
+    "to-adopt": replace(
+        run(
+            replace(target_report("prod", Status.CLEAN), adopted=(ScopeName("payments"),)),
+            replace(target_report("stage", Status.PENDING, put("a")), adopted=(ScopeName("a"), ScopeName("b"))),
+        ),
+        selectors=("prod", "stage/a", "stage/b"),
+        options=("--adopt", "--allow-deletes", "3"),
     ),
     "interrupted": run(_interrupted(), exit_code=EXIT_INTERRUPTED),
     "interrupted-before": run(
         target_report("prod", Status.PENDING, put("a"), put("b")),
+        exit_code=EXIT_INTERRUPTED,
+    ),
+    "cut-off": run(
+        unreached(
+            "prod",
+            host=UNKNOWN_HOST,
+            error="interrupted before there was a report: it is not known what was done until then (run the same "
+            "command again: it finds out, and goes on with what is left)",
+        ),
         exit_code=EXIT_INTERRUPTED,
     ),
     "several": run(

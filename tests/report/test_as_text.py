@@ -34,6 +34,21 @@ def test_run_that_ended_early_is_not_called_unchanged() -> None:
             assert "no changes" not in render_text(report, color=False)
 
 
+@pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN])
+def test_run_that_was_cut_off_does_not_claim_that_nothing_was_written(form: Format) -> None:
+    """After a second signal values may have been put, of which the report knows nothing."""
+    told = render(SITUATIONS["cut-off"], form)
+    assert "not known what was done" in told
+    for claim in ("nothing was", "no change", "0 write", "0 unchanged", "not reached"):
+        assert claim not in told
+
+
+def test_next_step_is_an_apply_of_what_was_planned() -> None:
+    """Without its selectors it would do more than was looked at, and without its options be refused, or do less."""
+    told = render_text(SITUATIONS["to-adopt"], color=False)
+    assert "next: reconciler apply stage/a stage/b --adopt --allow-deletes 3\n" in told
+
+
 @pytest.mark.parametrize("width", [None, 1, 40])
 def test_names_are_never_cut(width: int | None) -> None:
     """However narrow the terminal, a name of 128 characters can be searched for and copied."""
