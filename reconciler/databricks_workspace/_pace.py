@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 
-_FIRST_GAP_S: Final = 0.05
-"""Between two starts after the first complaint: 20 requests a second."""
+_FIRST_GAP_S: Final = 0.02
+"""Between two starts after the first complaint: 50 requests a second."""
 
 _LONGEST_GAP_S: Final = 2.0
 _SHORTEST_GAP_S: Final = 0.002

@@ -32,6 +32,11 @@ T = TypeVar("T")
 
 _BRIEFLY_S: Final = 3.0
 _MOST_HALVINGS: Final = 30
+
+_LAST_S: Final = 1.0
+_LAST_PART: Final = 0.1
+"""The last attempt has so long, or a tenth of the time allowed if that is less."""
+
 _FIRST_REFUSAL: Final = 400
 """HTTP statuses below it say that a request was carried out."""
 
@@ -155,6 +160,8 @@ class Retrying:
             call.lost = call.lost or call.status is None or call.status < _FIRST_REFUSAL
             allowed_s = min(allowed_s, _BRIEFLY_S)
         limit = call.began + allowed_s / 2 ** min(self._in_vain, _MOST_HALVINGS)
+        # With no time for its answer, a last attempt would only hide what the one before was answered.
+        limit = min(limit, call.deadline - min(_LAST_S, call.timeout_s * _LAST_PART))
         waited = self._await_attempt(patience, limit, failures)
         if waited is _Wait.OVER:
             return True

@@ -242,7 +242,9 @@ def test_refuses_for_good_what_is_no_answer_of_the_api_again_and_again(
     ask: Callable[[DatabricksWorkspace], object], answer: Answer
 ) -> None:
     """What may have come from something on the way is asked for again, and then is as little an answer as before."""
-    with facing(answer, timeout_s=0.4) as (workspace, _), pytest.raises(errors.UnexpectedAnswer, match="tried"):
+    # The last attempt may come too late for an answer, where the machine is busy.
+    kinds = (errors.UnexpectedAnswer, errors.Unreachable)
+    with facing(answer, timeout_s=0.4) as (workspace, _), pytest.raises(kinds, match="tried"):
         ask(workspace)
 
 
