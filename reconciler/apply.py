@@ -97,7 +97,7 @@ class Manner:
     gate: Gate = _OPEN
     """What may end the run early; the changes that are then left count as skipped, with its reason."""
 
-    seen: Mapping[FoldedName, Mapping[FoldedName, SecretInfo]] = field(default_factory=dict)
+    listed: Mapping[FoldedName, Mapping[FoldedName, SecretInfo]] = field(default_factory=dict)
     """Scope -> key -> as it was listed when the plan was made. Of a scope that is not there, nothing is checked."""
 
 
@@ -274,7 +274,7 @@ class _Run:
         deletions = [
             change
             for change in changes
-            if isinstance(change, DeleteSecret | DeleteScope) and fold(change.scope) in self.manner.seen
+            if isinstance(change, DeleteSecret | DeleteScope) and fold(change.scope) in self.manner.listed
         ]
         scopes = {fold(change.scope): change.scope for change in deletions}
         if not scopes or self.shut:
@@ -291,7 +291,7 @@ class _Run:
             return None  # Gone with the scope, which is what was wanted.
         if isinstance(listed, WorkspaceError):
             return f"it could not be seen whether somebody has written there since: {listed.with_advice()}"
-        before = self.manner.seen[fold(change.scope)]
+        before = self.manner.listed[fold(change.scope)]
         after = {fold(secret.key): secret.updated_ms for secret in listed}
         if isinstance(change, DeleteSecret):
             now, then = after.get(fold(change.key)), before.get(fold(change.key))
@@ -430,8 +430,8 @@ class _Run:
 
 def _after_all(what: str, error: WorkspaceError) -> WorkspaceError:
     """Return the error of a change that was written once, and so has not been skipped whatever came later."""
-    kind = Unreachable if isinstance(error, NotTried) else type(error)
-    return kind(f"{what}: {error}", advice=error.advice)
+    text = f"{what}: {error}"
+    return Unreachable(text, advice=error.advice) if isinstance(error, NotTried) else error.told_as(text)
 
 
 def _is_new(change: Change) -> bool:

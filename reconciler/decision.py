@@ -221,7 +221,7 @@ def _hidden(target: Target) -> Finding:
 
 def in_scope(scope: str, error: WorkspaceError) -> WorkspaceError:
     """Return ``error`` with the scope in front."""
-    return type(error)(f"scope {scope}: {error}", advice=error.advice)
+    return error.told_as(f"scope {scope}: {error}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ is passed on. Only ``cli`` turns an exit code into an exit.
 
 import enum
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 
 EXIT_DONE: Final = 0
@@ -198,6 +198,12 @@ class WorkspaceError(ReconcilerError):
     request_id: str | None = None
     """What the platform calls the request in its own audit log (`reconciler.model.RequestId`); None if it did not say.
     Set by whoever raises it."""
+
+    def told_as(self, text: str) -> Self:
+        """Return this error with another message, and all else that is known of it."""
+        error = type(self)(text, advice=self.advice)
+        error.request_id = self.request_id
+        return error
 
 
 class Unreachable(WorkspaceError):

@@ -262,7 +262,7 @@ class _Execution:
             identity=self._circle.identity,
             patience=ground.patience,
             gate=self._gate,
-            seen=self._decision.listed,
+            listed=self._decision.listed,
         )
         results: tuple[ChangeResult, ...] = ()
         if possible:
@@ -290,7 +290,7 @@ class _Execution:
         for state in states.values():
             if isinstance(state, UnknownScope):
                 what = f"what was put could not be read back: {in_scope(state.scope, state.error)}"
-                self._failures.append(type(state.error)(what, advice=state.error.advice))
+                self._failures.append(state.error.told_as(what))
         results = verified(results, self._wishes, states)
         self._record(results, states)
         return results

@@ -185,9 +185,6 @@ class Sight:
     scope: ScopeName
     listed: Mapping[FoldedName, SecretInfo]
     acls: tuple[Acl, ...] | None
-    found: FoundEntry
-    """What the ledger has for it, whether it vouches or not."""
-
     vouched: bool
     """`vouches`, for an entry of our own."""
 

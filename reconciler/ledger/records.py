@@ -158,11 +158,6 @@ class Entry:
         """Return what is known of a key by its name."""
         return self.keys.get(self.name_tag(key))
 
-    @property
-    def is_creating(self) -> bool:
-        """Tell whether a run wanted to create the scope and it is not known whether it did."""
-        return any(intents.creates_scope for intents in self.intents)
-
     def _tag(self, kind: bytes, *parts: bytes) -> Tag:
         return Tag(hmac.digest(self.salt, _framed(kind, (self.scope, *parts)), hashlib.sha256)[:TAG_BYTES])
 

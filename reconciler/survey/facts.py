@@ -175,7 +175,6 @@ def sight_of(desired: Mapping[FoldedName, SecretValue], state: ScopeState) -> Si
         scope=state.scope,
         listed=state.listed,
         acls=state.acls,
-        found=state.found,
         vouched=state.entry is not None,
         equal=equal,
     )

@@ -165,14 +165,13 @@ GARBLED = Garbled(why="its checksum does not fit")
 
 
 def sight(
-    found: FoundEntry,
     *,
     acls: tuple[Acl, ...] | None = (ROBOT,),
     vouched: bool = False,
     equal: bool = False,
 ) -> Sight:
     """Return a scope as it was seen, with what the ledger has for it."""
-    return Sight(scope=SCOPE, listed=listed(a=1), acls=acls, found=found, vouched=vouched, equal=equal)
+    return Sight(scope=SCOPE, listed=listed(a=1), acls=acls, vouched=vouched, equal=equal)
 
 
 def _claim(
@@ -196,15 +195,15 @@ def test_a_scope_that_is_not_there_will_be_ours(found: FoundEntry, entry: Entry)
 
 def test_a_scope_that_its_entry_vouches_for_is_ours() -> None:
     """Whatever else changed in it."""
-    assert _claim(sight(KNOWN, vouched=True, acls=None), KNOWN) == Owned(entry=KNOWN)
+    assert _claim(sight(vouched=True, acls=None), KNOWN) == Owned(entry=KNOWN)
 
 
 @pytest.mark.parametrize("found", [pytest.param(Missing(), id="lost"), pytest.param(GARBLED, id="garbled")])
 def test_a_lost_entry_is_begun_anew_where_the_head_names_the_scope(found: FoundEntry) -> None:
     """The scope is ours while nobody outside has a grant on it; nothing in it is."""
-    assert _claim(sight(found), found) == Owned(entry=NEW)
-    assert isinstance(_claim(sight(found, acls=_MALLORY), found), NotOurs)
-    assert isinstance(_claim(sight(found, acls=None), found), NotOurs)
+    assert _claim(sight(), found) == Owned(entry=NEW)
+    assert isinstance(_claim(sight(acls=_MALLORY), found), NotOurs)
+    assert isinstance(_claim(sight(acls=None), found), NotOurs)
 
 
 @pytest.mark.parametrize(
@@ -219,27 +218,25 @@ def test_a_lost_entry_is_begun_anew_where_the_head_names_the_scope(found: FoundE
 )
 def test_a_scope_without_entry_is_adopted_only_if_it_equals_git(head: FoundHead) -> None:
     """Silently where it holds what git says and nobody outside has a grant; with --adopt in any case."""
-    assert _claim(sight(Missing(), equal=True), Missing(), head) == Owned(entry=NEW, adopted=True)
-    assert isinstance(_claim(sight(Missing()), Missing(), head), NotOurs)
-    assert isinstance(_claim(sight(Missing(), equal=True, acls=_MALLORY), Missing(), head), NotOurs)
-    assert isinstance(_claim(sight(Missing(), equal=True, acls=None), Missing(), head), NotOurs)
-    assert _claim(sight(Missing(), acls=_MALLORY), Missing(), head, adopt=True) == Owned(entry=NEW, adopted=True)
+    assert _claim(sight(equal=True), Missing(), head) == Owned(entry=NEW, adopted=True)
+    assert isinstance(_claim(sight(), Missing(), head), NotOurs)
+    assert isinstance(_claim(sight(equal=True, acls=_MALLORY), Missing(), head), NotOurs)
+    assert isinstance(_claim(sight(equal=True, acls=None), Missing(), head), NotOurs)
+    assert _claim(sight(acls=_MALLORY), Missing(), head, adopt=True) == Owned(entry=NEW, adopted=True)
 
 
 def test_a_scope_that_was_created_anew_counts_as_without_entry() -> None:
     """What was recorded of the scope before it says nothing about this one."""
-    refused = _claim(sight(KNOWN, acls=_MALLORY, equal=True), KNOWN)
+    refused = _claim(sight(acls=_MALLORY, equal=True), KNOWN)
     assert isinstance(refused, NotOurs)
     assert str(refused.refusal) == (
         "scope payments is not shown to be the one that the ledger knows; "
         "git does not name all who have a grant on it: mallory has READ"
     )
-    assert _claim(sight(KNOWN, acls=_MALLORY), KNOWN, adopt=True) == Owned(entry=NEW, adopted=True)
+    assert _claim(sight(acls=_MALLORY), KNOWN, adopt=True) == Owned(entry=NEW, adopted=True)
 
 
-@pytest.mark.parametrize(
-    "seen", [pytest.param(None, id="gone"), pytest.param(sight(OF_THEIRS, equal=True), id="there")]
-)
+@pytest.mark.parametrize("seen", [pytest.param(None, id="gone"), pytest.param(sight(equal=True), id="there")])
 def test_another_owner_is_asked_for(seen: Sight | None) -> None:
     """Their entry is not ours to overwrite, equal values or not; --take-over begins a new one."""
     refused = _claim(seen, OF_THEIRS, adopt=True)
@@ -268,7 +265,7 @@ def test_a_refusal_names_a_scope_that_is_not_there() -> None:
 def test_an_entry_that_was_copied_counts_as_garbled(copied: Entry) -> None:
     """What stands under the name of one scope and is about another proves nothing."""
     assert _claim(None, copied) == Owned(entry=NEW)
-    refused = _claim(sight(copied, vouched=True), copied, Missing())
+    refused = _claim(sight(vouched=True), copied, Missing())
     assert isinstance(refused, NotOurs)
     assert "cannot be used: it is about another scope" in str(refused.refusal)
 
@@ -289,7 +286,7 @@ def test_an_entry_that_was_copied_counts_as_garbled(copied: Entry) -> None:
 )
 def test_a_refusal_says_why_and_what_to_do(found: FoundEntry, acls: tuple[Acl, ...] | None, message: str) -> None:
     """What is there, why it is not ours, and the way on."""
-    refused = _claim(sight(found, acls=acls), found, Missing())
+    refused = _claim(sight(acls=acls), found, Missing())
     assert isinstance(refused, NotOurs)
     assert str(refused.refusal).startswith("scope payments exists, ")
     assert message in str(refused.refusal)

@@ -5,7 +5,6 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from reconciler.ledger.records import (
-    Entry,
     Intents,
     Tag,
     entry_name,
@@ -65,7 +64,6 @@ def test_a_new_entry_is_about_its_scope_and_says_nothing() -> None:
     assert not FRESH.keys
     assert not FRESH.grants
     assert not FRESH.intents
-    assert not FRESH.is_creating
     assert FRESH.record("a") is None
 
 
@@ -108,5 +106,3 @@ def test_the_order_in_which_records_are_given_does_not_matter() -> None:
 def test_intents_tell_whether_there_are_any(intents: Intents, *, is_any: bool) -> None:
     """A group counts only if something was to be done."""
     assert bool(intents) is is_any
-    entry: Entry = replace(FRESH, intents=(intents,))
-    assert entry.is_creating is intents.creates_scope

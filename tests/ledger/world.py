@@ -362,7 +362,6 @@ class Run:
                 scope=SCOPE,
                 listed=look.listed,
                 acls=None if grants is None else grants.acls,
-                found=survey.found,
                 vouched=_vouching(look, grants, survey.found) is not None,
                 equal=look.listed.keys() == self.wish.keys() and survey.values == self.values,
             )
