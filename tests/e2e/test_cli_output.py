@@ -179,9 +179,9 @@ def test_plan_names_its_apply_with_what_it_was_given(fed: Cli) -> None:
     """Whoever copies the last line applies what was looked at; options of the report alone are left out."""
     options = ("--adopt", "--allow-deletes", "0", "--decryptor", "native", "--detailed-exitcode")
     lines = fed("plan", "prod/app", *options).expect(EXIT_PENDING).stdout.splitlines()
-    assert lines[-1] == "next: reconciler apply prod/app --adopt --allow-deletes 0 --decryptor native"
+    assert lines[-1] == "next: reconciler apply prod/app --decryptor native --allow-deletes 0 --adopt"
     shown = fed("plan", "--all").expect().stdout.splitlines()
-    assert shown[-1] == "next: reconciler apply prod"
+    assert shown[-1] == "next: reconciler apply prod demo"
 
 
 _NOWHERE = {"host": "https://adb-1.2.azuredatabricks.net"}
