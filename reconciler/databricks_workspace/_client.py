@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from reconciler.databricks_workspace._calls import Call, MalformedAnswer, Operation
 from reconciler.databricks_workspace._masking import masked
 from reconciler.databricks_workspace._request_id import request_id
-from reconciler.databricks_workspace._retrying import Retrying
 from reconciler.errors import AlreadyExists, NotFound, Unreachable, WorkspaceError
 from reconciler.model import Acl, KeyName, Permission, Principal, RequestId, ScopeName, SecretValue, fold
 from reconciler.workspace import Backend, Identity, RequestCount, ScopeInfo, SecretInfo
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from databricks.sdk.service.workspace import AclItem, AclPermission, SecretMetadata, SecretsAPI, SecretScope
 
     from reconciler.databricks_workspace._credentials import BoundedCredentials
+    from reconciler.databricks_workspace._retrying import Retrying
     from reconciler.databricks_workspace._transport import RequestCounter
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class DatabricksWorkspace:
         secrets: "SecretsAPI",
         call: Call,
         counter: "RequestCounter",
-        retrying: Retrying,
+        retrying: "Retrying",
         wind_down: Callable[[], None],
         explain: Callable[[Operation, Exception], WorkspaceError],
         request_id_of: Callable[[Exception], str | None],

@@ -337,8 +337,9 @@ def test_workspace_that_lies_about_a_delete(scene: Scene) -> None:
     scene.server.create_scope("bad")
     scene.server.put("bad", "stranger", b"x")
     scene.repo.scope_file("prod/app.yaml", {scene.server.host_key: {"bad": {"a": "x"}}}, prune="all")
+    scene.apply(0, "--adopt")
     scene.faults.add("delete", Say(), scope="bad")
-    done = scene.apply(1, "--adopt")
+    done = scene.apply(1)
     assert "delete-secret" in done.stdout
     assert "it was deleted, but is still there" in done.stdout
     assert scene.server.keys("bad") == ["a", "stranger"]
