@@ -11,7 +11,8 @@ Parts, in the order in which they are used:
 * `_transport` sends, counts and bounds each single attempt; `_retrying` decides on the next one, and `_pace` when
   anybody may start; `_retry_after` reads what the workspace says of that, `_request_id` what it calls a request;
 * `_client` is the `reconciler.workspace.Workspace`;
-* `_failures` is the one table from foreign exceptions to ours, and to how long they are worth a retry; `_masking` makes server text fit to be shown.
+* `_failures` is the one table from foreign exceptions to ours, and to how long they are worth a retry;
+* `_masking` makes server text fit to be shown.
 
 Importing this package is cheap; the SDK loads with `preload` or `connect`.
 """
