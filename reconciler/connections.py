@@ -138,14 +138,7 @@ def opened(
     """
     # First, as threads that only compute take turns: what unlocking can hide behind is the wait for an answer.
     preload()
-    unlocker = unlocker_for(
-        chosen.selected.target,
-        chosen.sources,
-        root=settings.root,
-        environ=settings.environ,
-        home=settings.home,
-        decryptor=settings.decryptor,
-    )
+    unlocker = unlocker_of(chosen, settings)
     with contextlib.ExitStack() as stack:
         with ThreadPoolExecutor(1, thread_name_prefix="unlock") as pool:
             unlocking = pool.submit(unlock, chosen.selected, unlocker)
@@ -156,6 +149,18 @@ def opened(
                 with _stopped_by_interrupt(unlocker):
                     on_unlocked(unlocking.result())
         yield workspace
+
+
+def unlocker_of(chosen: Chosen, settings: Settings) -> Unlocker:
+    """Return what opens the files of a target in these surroundings."""
+    return unlocker_for(
+        chosen.selected.target,
+        chosen.sources,
+        root=settings.root,
+        environ=settings.environ,
+        home=settings.home,
+        decryptor=settings.decryptor,
+    )
 
 
 @contextlib.contextmanager

@@ -52,6 +52,9 @@ class Terms:
     new_salt: Callable[[], bytes]
     """Returns 32 random bytes."""
 
+    doubtful: frozenset[FoldedName] = frozenset()
+    """Scopes for which no entry vouches, whatever it says; see `doubtful`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
@@ -241,12 +244,7 @@ def _part(wish: DesiredScope, survey: Survey, target: Target, terms: Terms) -> _
         case ScopeState() if (refusal := guard.key_vault(state)) is not None:
             return _Part(failures=(refusal,))
         case ScopeState() | MissingScope():
-            keep = Keep(
-                identity=survey.identity.name,
-                groups=survey.identity.groups,
-                operators=target.operators,
-                protected=target.protected_principals,
-            )
+            keep = _keep(survey, target)
             match survey.standing:
                 case Hidden():
                     return _Part(plan=_without_ledger(wish, state, keep))
@@ -264,11 +262,11 @@ def _part(wish: DesiredScope, survey: Survey, target: Target, terms: Terms) -> _
 
 def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Survey, keep: Keep, terms: Terms) -> _Part:
     """Decide about a scope where the ledger counts, or will."""
-    values = {name: key.value for name, key in wish.keys.items()}
+    values = _values(wish)
     insiders = terms.spot.insiders(keep.identity, wish.acls)
     new = new_entry(owner=terms.spot.owner, place=terms.spot.place, scope=wish.scope, salt=terms.new_salt())
     sight = sight_of(values, state) if isinstance(state, ScopeState) else None
-    if sight is not None and _is_doubtful(state, values, insiders):
+    if sight is not None and fold(wish.scope) in terms.doubtful:
         sight = replace(sight, vouched=False)
     verdict: Claim = claim(sight, state.found, survey.head, insiders, new, terms.allowed, scope=wish.scope)
     match verdict:
@@ -293,17 +291,50 @@ def _claimed(wish: DesiredScope, state: ScopeState | MissingScope, survey: Surve
     return _Part(plan=plan, account=account)
 
 
-def _is_doubtful(
-    state: ScopeState | MissingScope, values: Mapping[FoldedName, SecretValue], insiders: Insiders
-) -> bool:
-    """Tell whether somebody outside manages a scope whose entry does not know a single value of git.
+def doubtful(survey: Survey, desired: Desired, selected: SelectedTarget, spot: LedgerSpot) -> frozenset[FoldedName]:
+    """Return the scopes that somebody outside manages and goes on to manage, and whose entry knows no value of git.
 
-    Whoever made a scope manages it. The ledger might be theirs, too, from before we came.
+    Whoever made a scope manages it. The ledger might be theirs, too, from before we came. Where all values change at
+    once, an entry of ours knows those that git had before.
     """
+    keep = _keep(survey, selected.target)
+    return frozenset(
+        fold(wish.scope)
+        for wish in desired.scopes
+        if _is_managed_by_others(wish, survey.scopes[fold(wish.scope)], keep, spot)
+        and not _knows(survey.scopes[fold(wish.scope)], _values(wish))
+    )
+
+
+def _is_managed_by_others(wish: DesiredScope, state: ScopeSurvey, keep: Keep, spot: LedgerSpot) -> bool:
+    """Tell whether somebody outside has MANAGE on a scope and will have it when values are put."""
     if not isinstance(state, ScopeState) or state.entry is None or state.acls is None:
         return False
-    managed = any(acl.permission is Permission.MANAGE for acl in insiders.outsiders(state.acls))
-    return managed and not knows(state.entry, values)
+    lowered = {fold(acl.principal) for acl in wish.acls or ()}
+    revoked = wish.acls is not None and wish.prune is Prune.ALL
+    return any(
+        acl.permission is Permission.MANAGE
+        and fold(acl.principal) not in lowered
+        and not (revoked and not keep.holds(acl))
+        for acl in spot.insiders(keep.identity, wish.acls).outsiders(state.acls)
+    )
+
+
+def _knows(state: ScopeSurvey, values: Mapping[FoldedName, SecretValue]) -> bool:
+    return isinstance(state, ScopeState) and state.entry is not None and knows(state.entry, values)
+
+
+def _values(wish: DesiredScope) -> Mapping[FoldedName, SecretValue]:
+    return {name: key.value for name, key in wish.keys.items()}
+
+
+def _keep(survey: Survey, target: Target) -> Keep:
+    return Keep(
+        identity=survey.identity.name,
+        groups=survey.identity.groups,
+        operators=target.operators,
+        protected=target.protected_principals,
+    )
 
 
 def _without_deletions(plan: Plan, scope: ScopeName) -> Plan:

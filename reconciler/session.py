@@ -17,9 +17,9 @@ from typing import Final, Protocol, Self
 
 from reconciler import git, policy
 from reconciler.apply import Patience
-from reconciler.connections import Connecting, connected, masking, opened, shown_host
-from reconciler.decision import Decision, Terms, decide, last_known, orphans, with_orphans
-from reconciler.desired import Desired
+from reconciler.connections import Connecting, connected, masking, opened, shown_host, unlocker_of
+from reconciler.decision import Decision, Terms, decide, doubtful, last_known, orphans, with_orphans
+from reconciler.desired import Desired, unlock
 from reconciler.errors import (
     EXIT_INTERRUPTED,
     EXIT_REFUSED,
@@ -212,11 +212,26 @@ class Session:
                 "commits are compared with those of its entries, and scopes that git no longer names are not known"
             )
         self._identity = survey.identity.name
-        decision = decide(survey, self._desired, self._chosen.selected, self._terms(spot, survey))
+        terms = replace(self._terms(spot, survey), doubtful=self._doubtful(survey, spot))
+        decision = decide(survey, self._desired, self._chosen.selected, terms)
         decision = with_orphans(decision, survey, adrift)
         past = file_findings(self._chosen.selected.scopes, self._files_then(survey))
         self._decision = replace(decision, plan=replace(decision.plan, findings=(*decision.plan.findings, *past)))
         self._survey = survey
+
+    def _doubtful(self, survey: Survey, spot: LedgerSpot) -> frozenset[FoldedName]:
+        """Return the scopes whose entries know neither a value that git has nor one that it had."""
+        selected = self._chosen.selected
+        doubted = doubtful(survey, self._desired, selected, spot)
+        if not doubted or not (then := self._files_then(survey)):
+            return doubted
+        former = tuple(
+            replace(policy, files=tuple(then.get(file.path, file) for file in policy.files))
+            for policy in selected.scopes
+            if fold(policy.scope) in doubted
+        )
+        before = unlock(replace(selected, scopes=former, whole=False), unlocker_of(self._chosen, self._settings))
+        return doubted & doubtful(survey, before, selected, spot).union(map(fold, before.withheld))
 
     def _take(self, workspace: Workspace, wants: Mapping[ScopeName, Want], spot: LedgerSpot) -> Survey:
         verify = self._settings.verify_values

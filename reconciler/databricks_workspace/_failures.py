@@ -287,11 +287,16 @@ def _judge(error: BaseException, call: Call) -> _Verdict:
     return _Verdict(errors.UnexpectedAnswer, Patience.NONE, f"the SDK failed with {type(told).__name__}")
 
 
+_KINDS_OF_OUTAGE: Final = frozenset({errors.UnexpectedAnswer, errors.Throttled})
+
+
 def _judge_answer(error: DatabricksError, call: Call) -> _Verdict:
     """Decide on an answer that the SDK made an exception of."""
     # The annotation of the SDK says text; some answers hold a number.
     code: object = error.error_code
-    if isinstance(code, str) and code in OF_CODE:
+    # A gateway that fails may say anything: taken at its word, a value would count as withheld, or a scope as gone.
+    broken = call.status is not None and call.status >= requests.codes.internal_server_error
+    if isinstance(code, str) and code in OF_CODE and not (broken and OF_CODE[code] not in _KINDS_OF_OUTAGE):
         kind = OF_CODE[code]
         patience = Patience.FULL if code in _PASSING_CODES else Patience.NONE
         return _Verdict(kind, _patience_of(kind, patience, call), f"the platform answered {code}{_status(call)}")
@@ -306,6 +311,8 @@ def _judge_answer(error: DatabricksError, call: Call) -> _Verdict:
             f"the answer{_status(call)} is a page, not one of the API",
         )
     kind = next((OF_CLASS[base] for base in type(error).__mro__ if base in OF_CLASS), errors.UnexpectedAnswer)
+    if broken and kind not in _KINDS_OF_OUTAGE:
+        kind = errors.UnexpectedAnswer
     return _Verdict(kind, _patience_of(kind, by_status, call), f"the platform answered with an error{_status(call)}")
 
 

@@ -187,7 +187,7 @@ def test_patience_goes_by_the_status_where_the_code_says_nothing(status: int, pa
 @pytest.mark.parametrize(
     ("code", "status", "patience"),
     [
-        pytest.param("RESOURCE_DOES_NOT_EXIST", 500, Patience.NONE, id="refusal under 500"),
+        pytest.param("RESOURCE_DOES_NOT_EXIST", 500, Patience.FULL, id="refusal under 500 is an outage"),
         pytest.param("INTERNAL_ERROR", 400, Patience.FULL, id="failure under 400"),
         pytest.param("TEMPORARILY_UNAVAILABLE", 404, Patience.FULL, id="unavailable under 404"),
         pytest.param("REQUEST_LIMIT_EXCEEDED", 400, Patience.THROTTLED, id="limit under 400"),

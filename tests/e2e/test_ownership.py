@@ -315,6 +315,35 @@ class TestForgedLedger:
         assert team.values() == {"decoy": b"bait"}
 
 
+    @pytest.mark.parametrize("by_git", [True, False])
+    def test_where_every_value_changes_the_entry_has_to_know_those_before(self, team: Team, *, by_git: bool) -> None:
+        """Git has them; without git somebody has to say that the scope is ours."""
+        team.wish({"password": "secret"})
+        if by_git:
+            team.repo.commit()
+        team.run("apply", "prod").expect()
+        team.server.grant("app", USER, "MANAGE")
+        team.wish({"password": "rotated"})
+        if by_git:
+            team.repo.commit()
+
+        team.run("apply", "prod").expect(0 if by_git else EXIT_REFUSED)
+
+        assert team.values() == {"password": b"rotated" if by_git else b"secret"}
+
+    def test_nobody_reads_what_is_put_once_git_takes_their_grant_away(self, team: Team) -> None:
+        """It is revoked before anything is put, so nothing has to be known."""
+        team.wish({"password": "secret"}, acls=["<READ users>"])
+        team.run("apply", "prod").expect()
+        team.server.grant("app", "users", "MANAGE")
+        team.wish({"password": "rotated"}, acls=["<READ users>"])
+
+        team.run("apply", "prod").expect()
+
+        assert team.values() == {"password": b"rotated"}
+        assert team.server.grants("app") == {ADMIN: "MANAGE", "users": "READ"}
+
+
 class TestTakingCharge:
     """The run that adopts deletes nothing."""
 
