@@ -59,6 +59,10 @@ class HeldBack(Exception):
     """There was no attempt at all. The text is ours, and says why."""
 
 
+_NOTED_WITHIN_S: Final = 3.0
+"""How long a request of a run that is to stop waits for its turn. What cannot be noted is found out by the next run."""
+
+
 class _Wait(enum.Enum):
     OVER = enum.auto()
     TOO_LONG = enum.auto()
@@ -135,15 +139,18 @@ class Retrying:
                 raise failure
 
     def _await_first_turn(self) -> None:
-        # What begins after the end of retries, as the notes of what was done, keeps to the pace all the same.
-        end = self._never if self._ended.is_set() else self._ended
-        match self._await_turn(self._call.deadline, end):
+        # What begins after the end of retries, as the notes of what was done, keeps to the pace all the same; but a
+        # pipeline that has asked the run to stop does not wait for long before it kills it.
+        ended = self._ended.is_set()
+        limit = min(self._call.deadline, self._call.now() + _NOTED_WITHIN_S) if ended else self._call.deadline
+        match self._await_turn(limit, self._never if ended else self._ended):
             case _Wait.OVER:
                 return
             case _Wait.ENDED:
                 raise HeldBack("not tried, as the run was interrupted")
             case _Wait.TOO_LONG:
-                raise HeldBack("not tried, as the workspace asks for a longer pause than --timeout allows")
+                allowed = "a run that is to stop may take" if ended else "--timeout allows"
+                raise HeldBack(f"not tried, as the workspace asks for a longer pause than {allowed}")
 
     def _may_repeat(self, patience: Patience, began: float, failures: int) -> bool:
         """Wait until the time for another attempt; False when there is to be none."""

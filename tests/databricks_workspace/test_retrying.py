@@ -234,14 +234,25 @@ class TestWindDown:
         assert len(scene.attempts) == 1
 
     def test_keeps_to_the_pace(self) -> None:
-        """Writing down waits for as long as the workspace asked, if that is possible."""
+        """Writing down waits for as long as the workspace asked, if that is soon."""
+        scene = _Scene()
+        scene.fails(_Fault(Patience.THROTTLED, 60.0))
+        scene.clock.at += 58.0
+        scene.retrying.wind_down()
+
+        assert scene.run() == "done"
+        assert scene.attempts == [0.0, 60.0]
+
+    def test_does_not_wait_long_to_write_down(self) -> None:
+        """A pipeline that asked the run to stop kills it after some seconds; the next run finds out what was done."""
         scene = _Scene()
         scene.fails(_Fault(Patience.THROTTLED, 60.0))
         scene.clock.at += 30.0
         scene.retrying.wind_down()
 
-        assert scene.run() == "done"
-        assert scene.attempts == [0.0, 60.0]
+        with pytest.raises(HeldBack, match="run that is to stop"):
+            scene.run()
+        assert scene.attempts == [0.0]
 
 
 def test_an_answer_by_something_else_may_have_had_an_effect() -> None:
