@@ -314,7 +314,6 @@ class TestForgedLedger:
         assert USER in said["errors"][0]
         assert team.values() == {"decoy": b"bait"}
 
-
     @pytest.mark.parametrize("by_git", [True, False])
     def test_where_every_value_changes_the_entry_has_to_know_those_before(self, team: Team, *, by_git: bool) -> None:
         """Git has them; without git somebody has to say that the scope is ours."""
