@@ -23,8 +23,8 @@ _PER_TEST: Final = 50
 _PARTS: Final = 2
 """Into which the short run is cut, so that more than one processor can take part."""
 
-_FEW_FAULTS: Final = 105
-_FEW_CHANGES: Final = 36
+_FEW_FAULTS: Final = 100
+_FEW_CHANGES: Final = 14
 
 _SHOWN: Final = 5
 """Cases that a failure shows."""
