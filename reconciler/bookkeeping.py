@@ -106,6 +106,8 @@ class Books:
                 pass
             case Unwritten():
                 missing = self._create()
+                # Another run may have found it made and be through already; its head and entries must stay.
+                self.compare(Missing())
             case Foreign(refusal=refusal) | Hidden(refusal=refusal):
                 raise refusal
             case _:

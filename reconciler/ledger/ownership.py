@@ -67,7 +67,11 @@ def vouches(
         record = entry.record(secret.key)
         if record is not None and record.seen_ms == secret.updated_ms:
             return True
-    return acls is not None and all(_was_there(entry, acl) for acl in insiders.outsiders(acls))
+    # Whoever git names has at most what git says before anything is put, whatever they have now.
+    named = {fold(acl.principal) for acl in insiders.acls}
+    return acls is not None and all(
+        fold(acl.principal) in named or _was_there(entry, acl) for acl in insiders.outsiders(acls)
+    )
 
 
 def _was_there(entry: Entry, acl: Acl) -> bool:
