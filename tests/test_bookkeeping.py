@@ -132,6 +132,22 @@ class TestOpening:
 
         assert ledger.is_overtaken
 
+    def test_a_run_that_found_the_ledger_as_it_was_made_and_is_through_is_not_written_over(
+        self, workspace: FakeWorkspace, workers: Workers
+    ) -> None:
+        """Its entries are all that shows whose the scopes are."""
+
+        def overtake(call: Call) -> None:
+            if call.operation == "create_scope":
+                workspace.put(LEDGER_SCOPE, head_name(OWNER), encode_head(a_head(run=2)).reveal())
+
+        workspace.after.append(overtake)
+
+        with pytest.raises(Overtaken):
+            books(workspace, workers).open(Unwritten(), IMPATIENT, Gate())
+
+        assert stored_head(workspace) == a_head(run=2)
+
     def test_a_create_that_met_somebody_elses_scope_is_seen_by_its_grants(
         self, workspace: FakeWorkspace, workers: Workers
     ) -> None:

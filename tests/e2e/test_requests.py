@@ -83,8 +83,8 @@ def test_a_run_makes_no_more_requests_than_it_must(
     # Who has a grant on what was created: before a value is put, after granting, and, as no key is there that this run
     # did not touch, once more in the end: somebody may have made the scope anew meanwhile.
     back = Counter({"acls/list": 3, "list": 1, "get": keys})
-    # The ledger: made, looked who has a grant on it, whether another run has written its head, head, intents; the head before scopes, puts and grants, and
-    # before what came of it is written down.
+    # The ledger: made, looked who has a grant on it and whether another run has written its head, head, intents; the
+    # head before scopes, puts and grants, and before what came of it is written down.
     ledger = Counter({"scopes/create": 1, "acls/list": 1, "put": 3, "get": 5})
     assert workspace_server.operations() == (GREETING + writes + back, LEDGER_GREETING + ledger)
 
