@@ -1,6 +1,5 @@
 """What holds for every test: no environment, an empty home, real sops, fresh keys."""
 
-import gc
 import itertools
 import os
 from typing import Final
@@ -23,13 +22,6 @@ _home_numbers = itertools.count()
 # Deadlines fail on a busy machine for no fault of the code; the database would be written into the work tree.
 hypothesis.settings.register_profile("reconciler", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("reconciler")
-
-
-def pytest_collection_finish() -> None:
-    """Keep the garbage collector from going through six thousand tests again and again: a sixth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)
