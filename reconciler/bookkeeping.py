@@ -29,7 +29,7 @@ OVERTAKEN: Final = "another run has begun on this target"
 
 
 class Overtaken(Exception):
-    """Another run of this target has made the ledger since it was looked for."""
+    """Another run of this target has made the ledger, or written its head, since they were looked for."""
 
 
 class NoLedgerPossible(Exception):
@@ -64,7 +64,7 @@ class Books:
 
     @property
     def is_overtaken(self) -> bool:
-        """Tell whether `watch` has found the head of another run, or none."""
+        """Tell whether the head of another run was found, or none where this run's should stand."""
         return self._is_overtaken
 
     def compare(self, head: FoundHead) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Final, assert_never
 from reconciler.databricks_workspace import Connection, connect, masked, preload, profile_problem
 from reconciler.desired import Desired, unlock, unlocker_for
 from reconciler.errors import Problem, Refused
+from reconciler.ledger.records import NOBODY, place_tag
 from reconciler.policy import EmbeddedSettings, Target, WorkspaceSettings
 from reconciler.pysops.decryptor import Unlocker
 from reconciler.settings import Chosen, Settings
+from reconciler.survey import LedgerSpot
 from reconciler.workspace import Workspace
 
 
@@ -52,6 +55,19 @@ def _connection(place: WorkspaceSettings) -> Connection:
         azure_tenant_id=place.azure_tenant_id,
         azure_workspace_resource_id=place.azure_workspace_resource_id,
         auth_type=place.auth_type,
+    )
+
+
+def ledger_spot(chosen: Chosen) -> LedgerSpot:
+    """Return where the ledger of a target is, and whose it should be."""
+    target = chosen.selected.target
+    return LedgerSpot(
+        scope=target.ledger_scope,
+        target=target.name,
+        owner=NOBODY if chosen.owner is None else uuid.UUID(chosen.owner),
+        place=place_tag(target.host_key),
+        operators=target.operators,
+        readers=target.ledger_readers,
     )
 
 

@@ -26,6 +26,7 @@ is passed on. Only ``cli`` turns an exit code into an exit.
 """
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
@@ -66,6 +67,15 @@ def _escape(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # how Python carries a byte of a file name that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+_MOST_NAMED: Final = 3
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return the first few of ``names`` and how many more there are, on one line: ``a, b, c and 2 more``."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 class Severity(enum.Enum):

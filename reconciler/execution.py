@@ -140,7 +140,8 @@ class _Execution:
         self._failures: list[ReconcilerError] = []
         self._circle = ground.spot.circle(ground.survey.identity.name)
         self._gate = Gate(before_batch=self._before_batch, before_change=ground.halted)
-        self._books: Books | None = Books(ground.workspace, ground.workers, self._circle, self._head())
+        self._books: Books | None = None
+        """None before they are open, and where the workspace cannot have any."""
 
     def run(self) -> Attempt:
         """Do it all."""
@@ -197,21 +198,20 @@ class _Execution:
         return self._ground.halted() or (None if self._books is None else self._books.watch())
 
     def _open(self) -> None:
-        if self._books is None:
-            return
+        ground, standing = self._ground, self._ground.survey.standing
+        books = Books(ground.workspace, ground.workers, self._circle, self._head())
         try:
-            standing = self._ground.survey.standing
-            head = None if self._ground.is_recent() else self._ground.survey.head
-            if isinstance(standing, Trusted) and head is not None:
-                self._books.compare(head)
-            for remark in self._books.open(standing, self._ground.patience, self._gate):
-                self._ground.say(f"{self._circle.target}: {remark}")
+            if isinstance(standing, Trusted) and not ground.is_recent():
+                books.compare(ground.survey.head)
+            for remark in books.open(standing, ground.patience, self._gate):
+                ground.say(f"{self._circle.target}: {remark}")
         except NoLedgerPossible:
-            self._books = None
-            self._ground.say(
+            ground.say(
                 f"{self._circle.target}: no ledger, as this workspace lets nobody but users manage a new scope; "
                 "every value is read each time, and nothing is deleted under prune: owned"
             )
+        else:
+            self._books = books
 
     def _stopped(self, why: str) -> Attempt:
         results = tuple(

@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
-from reconciler.errors import Refused
+from reconciler.errors import Refused, some_of
 from reconciler.ledger.records import Head
 from reconciler.ledger.trust import Foreign, Hidden, Standing, Trusted, Unwritten
 from reconciler.model import Ancestry, ScopeName, fold
@@ -15,9 +15,6 @@ from reconciler.plan import DeleteSecret, Plan, PutSecret
 from reconciler.survey import ScopeState
 from reconciler.workspace import Backend
 
-
-_MOST_NAMED: Final = 3
-"""Files that a refusal names before it counts the rest."""
 
 _COMMIT_CHARS: Final = 12
 """How much of a hash is shown."""
@@ -51,10 +48,8 @@ def uncommitted(paths: tuple[str, ...]) -> Refused | None:
     """
     if not paths:
         return None
-    more = len(paths) - _MOST_NAMED
-    named = ", ".join(paths[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     return Refused(
-        f"uncommitted or untracked changes: {named}",
+        f"uncommitted or untracked changes: {some_of(paths)}",
         advice="commit them, or pass --allow-dirty to apply the files as they are in the work tree",
     )
 

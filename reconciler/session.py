@@ -9,7 +9,6 @@ import itertools
 import random
 import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -17,7 +16,7 @@ from typing import Final, Protocol, Self
 
 from reconciler import git, policy
 from reconciler.apply import Patience
-from reconciler.connections import Connecting, connected, masking, opened, shown_host, unlocker_of
+from reconciler.connections import Connecting, connected, ledger_spot, masking, opened, shown_host, unlocker_of
 from reconciler.decision import Decision, Terms, decide, doubtful, last_known, orphans, with_orphans
 from reconciler.desired import Desired, unlock
 from reconciler.errors import (
@@ -33,7 +32,7 @@ from reconciler.errors import (
 from reconciler.execution import Attempt, Ground, execute, is_due
 from reconciler.history import file_findings, read_files
 from reconciler.ledger.ownership import Allowed
-from reconciler.ledger.records import NOBODY, RUN_ID_BYTES, SALT_BYTES, Garbled, Head, RunId, Stamp, place_tag
+from reconciler.ledger.records import RUN_ID_BYTES, SALT_BYTES, Garbled, Head, RunId, Stamp
 from reconciler.model import Ancestry, FoldedName, Principal, Prune, ScopeName, fold
 from reconciler.plan import (
     Change,
@@ -60,11 +59,9 @@ _RESTARTS: Final = 3
 _LONGEST_PAUSE_S: Final = 4.0
 """Before a restart, times its number: the other run may need so long to end, and both may have been overtaken."""
 
-
 _RECENT_S: Final = 1.0
 """A survey that is younger is not compared with the head once more before that is written: another run would have to
 begin and end within this time."""
-
 
 _NOTHING: Final = Want(keys=frozenset(), acls=None, prune=Prune.OWNED)
 """What git names of a scope that it does not name."""
@@ -195,7 +192,7 @@ class Session:
         """
         self._survey = None
         self._surveyed_s = time.monotonic()
-        spot = self._spot()
+        spot = ledger_spot(self._chosen)
         wants = {
             scope.scope: Want(keys=frozenset(scope.keys), acls=scope.acls, prune=scope.prune)
             for scope in self._desired.scopes
@@ -212,18 +209,21 @@ class Session:
                 "commits are compared with those of its entries, and scopes that git no longer names are not known"
             )
         self._identity = survey.identity.name
-        terms = replace(self._terms(spot, survey), doubtful=self._doubtful(survey, spot))
+        then = self._files_then(survey)
+        terms = replace(self._terms(spot, survey), doubtful=self._doubtful(survey, spot, then))
         decision = decide(survey, self._desired, self._chosen.selected, terms)
         decision = with_orphans(decision, survey, adrift)
-        past = file_findings(self._chosen.selected.scopes, self._files_then(survey))
+        past = file_findings(self._chosen.selected.scopes, then)
         self._decision = replace(decision, plan=replace(decision.plan, findings=(*decision.plan.findings, *past)))
         self._survey = survey
 
-    def _doubtful(self, survey: Survey, spot: LedgerSpot) -> frozenset[FoldedName]:
+    def _doubtful(
+        self, survey: Survey, spot: LedgerSpot, then: Mapping[str, policy.ScopeFile]
+    ) -> frozenset[FoldedName]:
         """Return the scopes whose entries know neither a value that git has nor one that it had."""
         selected = self._chosen.selected
         doubted = doubtful(survey, self._desired, selected, spot)
-        if not doubted or not (then := self._files_then(survey)):
+        if not doubted or not then:
             return doubted
         former = tuple(
             replace(policy, files=tuple(then.get(file.path, file) for file in policy.files))
@@ -240,17 +240,6 @@ class Session:
 
     def _keys(self) -> Iterator[frozenset[FoldedName]]:
         return (frozenset(scope.keys) for scope in self._desired.scopes)
-
-    def _spot(self) -> LedgerSpot:
-        owner = self._chosen.owner
-        return LedgerSpot(
-            scope=self.target.ledger_scope,
-            target=self.target.name,
-            owner=NOBODY if owner is None else uuid.UUID(owner),
-            place=place_tag(self.target.host_key),
-            operators=self.target.operators,
-            readers=self.target.ledger_readers,
-        )
 
     def _terms(self, spot: LedgerSpot, survey: Survey) -> Terms:
         settings = self._settings
@@ -370,7 +359,7 @@ class Session:
         return True
 
     def _attempt(self, workspace: Workspace, survey: Survey, halt: Halt) -> Attempt:
-        spot = self._spot()
+        spot = ledger_spot(self._chosen)
         if not is_due(self._decision, survey, spot.place, self._stamp.commit):
             return Attempt()
         name = self.target.name

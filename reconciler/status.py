@@ -8,7 +8,6 @@ What a key should hold is known from the ledger alone, as a tag of what was last
 moved since are read and compared with it. A new value in git that nobody applied yet is not seen: `plan` sees it.
 """
 
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,12 +15,11 @@ from typing import Final, assert_never
 
 from reconciler import git, guard
 from reconciler.choose import choose
-from reconciler.connections import connected, shown_host
-from reconciler.decision import orphans
+from reconciler.connections import connected, ledger_spot, shown_host
+from reconciler.decision import orphans, seen
 from reconciler.errors import ReconcilerError, Refused, UsageError, WorkspaceError
-from reconciler.ledger.ownership import Allowed, Insiders, NotOurs, Owned, claim, is_ours
+from reconciler.ledger.ownership import Allowed, NotOurs, Owned, claim, is_ours
 from reconciler.ledger.records import (
-    NOBODY,
     SALT_BYTES,
     Entry,
     Garbled,
@@ -30,9 +28,8 @@ from reconciler.ledger.records import (
     Missing,
     Stamp,
     new_entry,
-    place_tag,
 )
-from reconciler.ledger.settling import Seen, Wish, settled
+from reconciler.ledger.settling import Wish, settled
 from reconciler.ledger.trust import Foreign, Hidden, Trusted, Unwritten
 from reconciler.model import Acl, FoldedName, KeyName, ScopeName, fold
 from reconciler.report.record import UNKNOWN_HOST
@@ -49,7 +46,6 @@ from reconciler.report.standings import (
 from reconciler.report.wording import minute
 from reconciler.settings import Chosen, Observer, Settings
 from reconciler.survey import (
-    Known,
     LedgerSpot,
     MissingScope,
     ScopeState,
@@ -136,15 +132,7 @@ def look(chosen: Chosen, workspace: Workspace, workers: Workers) -> Sights:
         WorkspaceError: Nothing at all can be said.
         Refused: A newer version of this tool wrote the ledger.
     """
-    target = chosen.selected.target
-    spot = LedgerSpot(
-        scope=target.ledger_scope,
-        target=target.name,
-        owner=NOBODY if chosen.owner is None else uuid.UUID(chosen.owner),
-        place=place_tag(target.host_key),
-        operators=target.operators,
-        readers=target.ledger_readers,
-    )
+    spot = ledger_spot(chosen)
     wants = {policy.scope: Want(keys=frozenset(), acls=policy.acls) for policy in chosen.selected.scopes}
     survey = take(workspace, workers, wants, spot)
     adrift = {info.name: Want(keys=frozenset()) for info in orphans(survey, chosen.selected, spot.place)}
@@ -301,7 +289,7 @@ class _Judge:
             unmanaged = KeyStanding.UNMANAGED
             return _told(name, ScopeStanding.UNMANAGED, wanted, state, unmanaged, detail=refusal.with_advice())
         spot, identity = self._sights.spot, self._survey.identity.name
-        insiders = Insiders(operators=(identity, *spot.operators), acls=acls or ())
+        insiders = spot.insiders(identity, acls)
         # It is never written, so its salt need not be random.
         new = new_entry(owner=spot.owner, place=spot.place, scope=name, salt=bytes(SALT_BYTES))
         # Without git's values nobody can tell whether they are equal: a scope is not ours before it was adopted.
@@ -324,17 +312,16 @@ class _Judge:
 
     def _keys(self, entry: Entry, wanted: tuple[KeyName, ...], state: ScopeState) -> Iterator[KeyStatus]:
         """Yield how each key of a scope of ours stands."""
-        values = {name: known.value for name, known in state.evidence.items() if isinstance(known, Known)}
-        seen = Seen(listed=state.listed, values=values, acls=state.acls)
+        now_there = seen(state)
         # What an interrupted run put, and did not come to note, is ours all the same.
-        now = settled(entry, seen, Wish(values={}, acls=None), _NEVER)
+        now = settled(entry, now_there, Wish(values={}, acls=None), _NEVER)
         names = {fold(key): key for key in wanted}
         for name in names.keys() | state.listed.keys():
             secret = state.listed.get(name)
             if secret is None:
                 yield self._gone(names[name], entry)
             else:
-                mine = is_ours(now, secret, values.get(name))
+                mine = is_ours(now, secret, now_there.values.get(name))
                 yield self._there(secret, now.record(name), mine=mine, wanted=name in names)
 
     def _gone(self, key: KeyName, entry: Entry) -> KeyStatus:

@@ -17,11 +17,12 @@ Rules:
 """
 
 from collections.abc import Iterable
-from typing import Final, assert_never
+from typing import assert_never
 
 from reconciler.desired import DesiredScope
 from reconciler.diff.grants import Keep, diff_grants, diff_new_grants
 from reconciler.diff.keys import diff_keys, diff_new_keys, foreign_keys, owned_keys
+from reconciler.errors import some_of
 from reconciler.ledger.records import Entry
 from reconciler.model import ScopeName
 from reconciler.plan import CreateScope, DeleteScope, Finding, FindingKind, Plan
@@ -29,9 +30,6 @@ from reconciler.survey import MissingScope, ScopeState
 
 
 __all__ = ["Keep", "diff", "diff_orphan", "merge", "owned_keys"]
-
-_MOST_NAMED: Final = 3
-"""Keys that a finding names before it counts the rest."""
 
 
 def diff(desired: DesiredScope, state: ScopeState | MissingScope, keep: Keep, entry: Entry | None = None) -> Plan:
@@ -65,9 +63,7 @@ def diff_orphan(scope: ScopeName, state: ScopeState, *, delete: bool) -> Plan:
     if state.entry is None:
         why = "left alone, as nothing shows that the scope that is there now is the one that git made"
     elif foreign := foreign_keys(state, state.entry):
-        more = len(foreign) - _MOST_NAMED
-        named = ", ".join(foreign[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        why = f"left alone, as git did not put there what it holds now: {named}"
+        why = f"left alone, as git did not put there what it holds now: {some_of(foreign)}"
     elif not delete:
         why = "left alone, --delete-scopes deletes it"
     else:

@@ -18,16 +18,12 @@ Rules:
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
-from reconciler.errors import Refused
+from reconciler.errors import Refused, some_of
 from reconciler.ledger.records import Entry, FoundEntry, FoundHead, Garbled, Head, Missing
 from reconciler.model import Acl, FoldedName, Principal, ScopeName, SecretValue, fold
 from reconciler.workspace import SecretInfo
-
-
-_MOST_NAMED: Final = 3
-"""Grants that a refusal names before it counts the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +273,5 @@ def _why_open(sight: Sight, insiders: Insiders) -> str:
     outsiders = sorted(insiders.outsiders(sight.acls), key=lambda acl: (-acl.permission, fold(acl.principal)))
     if not outsiders:
         return "it does not hold just what git says"
-    more = len(outsiders) - _MOST_NAMED
-    named = ", ".join(f"{acl.principal} has {acl.permission.name}" for acl in outsiders[:_MOST_NAMED])
-    return f"git does not name all who have a grant on it: {named}" + (f" and {more} more" if more > 0 else "")
+    named = some_of([f"{acl.principal} has {acl.permission.name}" for acl in outsiders])
+    return f"git does not name all who have a grant on it: {named}"

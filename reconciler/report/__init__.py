@@ -22,7 +22,6 @@ from reconciler.report.record import (
     TargetReport,
     TargetRow,
 )
-from reconciler.report.standings import TargetStatus
 from reconciler.report.status_table import render_status, render_status_json
 from reconciler.report.tables import (
     render_listing,
@@ -75,7 +74,6 @@ __all__ = [
     "TargetListing",
     "TargetReport",
     "TargetRow",
-    "TargetStatus",
     "code_span",
     "escape_text",
     "render",
