@@ -8,7 +8,7 @@ only the scopes that the file feeds.
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -88,17 +88,30 @@ def unlocker_for(
     Returns:
         Possibly without any identity. What is wrong with a source shows only when no other opens a file.
     """
+    keys = keys_for(target, sources, root=root, environ=environ, home=home)
+    return Unlocker(keys.identities, decryptor=decryptor, environ=keys.environ)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What opens the files of a target, and closes them again."""
+
+    identities: pysops.Identities
+    environ: Mapping[str, str] = field(repr=False)
+    """Where the sops program finds the same identities, and the credentials of other key sources."""
+
+
+def keys_for(target: Target, sources: Sources, *, root: Path, environ: Mapping[str, str], home: Path) -> Keys:
+    """Return the keys for the files of ``target``; see `unlocker_for`."""
     match target.workspace:
         case EmbeddedSettings(age_key_file=path):
             from reconciler.pysops.binary.key_sources import with_age_file_only
 
             identities = pysops.Identities.from_text(sources.files[path].decode(errors="replace"), path)
             # By its name, as it is a file that everybody has: so no private key stands in an environment.
-            alone = with_age_file_only(environ, str((root / path).absolute()))
-            return Unlocker(identities, decryptor=decryptor, environ=alone)
+            return Keys(identities=identities, environ=with_age_file_only(environ, str((root / path).absolute())))
         case WorkspaceSettings():
-            identities = pysops.Identities.from_environment(environ, home)
-            return Unlocker(identities, decryptor=decryptor, environ=environ)
+            return Keys(identities=pysops.Identities.from_environment(environ, home), environ=environ)
         case _:
             assert_never(target.workspace)
 
@@ -114,14 +127,14 @@ def unlock(selected: SelectedTarget, unlocker: Unlocker) -> Desired:
     opened: dict[str, Mapping[str, object]] = {}
     failed: dict[str, Problem] = {}
     files = _files_of(selected.scopes)
-    locked = [LockedFile.read(file.document, _named(file, target)) for file in files]
+    locked = [LockedFile.read(file.document, named_for(file, target)) for file in files]
     for file, values in zip(files, unlocker.unlock_all(locked), strict=True):
         if not isinstance(values, pysops.SopsError):
             opened[file.path] = values
             continue
         fed = [scope.scope for scope in selected.scopes if file in scope.files]
         scope_name = f"{target.name}/{fed[0]}" if len(fed) == 1 else None
-        failed[file.path] = _problem_of(values, file, scope_name, unlocker.identities.sources)
+        failed[file.path] = problem_of(values, file, scope_name, unlocker.identities.sources)
     scopes: list[DesiredScope] = []
     withheld: list[ScopeName] = []
     problems = list(failed.values())
@@ -138,7 +151,7 @@ def unlock(selected: SelectedTarget, unlocker: Unlocker) -> Desired:
     return Desired(scopes=tuple(scopes), problems=tuple(problems), withheld=tuple(withheld))
 
 
-def _named(file: ScopeFile, target: Target) -> frozenset[pysops.Recipient]:
+def named_for(file: ScopeFile, target: Target) -> frozenset[pysops.Recipient]:
     """Return who may be asked for the key of a file: whom ``.sops.yaml`` names, for embedded targets of age alone."""
     if target.embedded:
         return frozenset(recipient for recipient in file.named if recipient.kind == "age")
@@ -149,8 +162,8 @@ def _files_of(scopes: Iterable[ScopePolicy]) -> tuple[ScopeFile, ...]:
     return tuple({file.path: file for scope in scopes for file in scope.files}.values())
 
 
-def _problem_of(error: pysops.SopsError, file: ScopeFile, scope: str | None, tried: tuple[str, ...]) -> Problem:
-    """Return the problem that an error of pysops is: the only place where the one becomes the other.
+def problem_of(error: pysops.SopsError, file: ScopeFile, scope: str | None, tried: tuple[str, ...]) -> Problem:
+    """Return the problem that an error of pysops is, of a file that git wants unlocked.
 
     Args:
         error: what went wrong.
@@ -182,14 +195,33 @@ def _scope(
         for feed in file.feeds:
             if feed.host_key != target.host_key or fold(feed.scope) != fold(policy.scope):
                 continue
-            values = _below(opened[file.path], feed)
-            for entry in feed.keys:
-                value = _decode(entry, values.get(entry.name))
-                if isinstance(value, SecretValue):
-                    keys[fold(entry.name)] = DesiredKey(name=entry.name, value=value)
-                else:
-                    problems.append(_bad_value(file, entry, value, f"{target.name}/{policy.scope}"))
+            found, wrong = values_of(file, feed, opened[file.path], f"{target.name}/{policy.scope}")
+            keys.update((fold(key.name), key) for key in found)
+            problems.extend(wrong)
     return DesiredScope(scope=policy.scope, keys=keys, acls=policy.acls, prune=policy.prune), problems
+
+
+def values_of(
+    file: ScopeFile, feed: Feed, opened: Mapping[str, object], scope: str | None = None
+) -> tuple[tuple[DesiredKey, ...], tuple[Problem, ...]]:
+    """Return the keys that a file gives to one scope with their values, in file order, and what is wrong with others.
+
+    Args:
+        file: the file.
+        feed: the part of it.
+        opened: what it holds, unlocked.
+        scope: ``target/scope``, for the problems.
+    """
+    values = _below(opened, feed)
+    keys: list[DesiredKey] = []
+    problems: list[Problem] = []
+    for entry in feed.keys:
+        value = _decode(entry, values.get(entry.name))
+        if isinstance(value, SecretValue):
+            keys.append(DesiredKey(name=entry.name, value=value))
+        else:
+            problems.append(_bad_value(file, entry, value, scope))
+    return tuple(keys), tuple(problems)
 
 
 def _below(document: Mapping[str, object], feed: Feed) -> Mapping[str, object]:
@@ -248,7 +280,7 @@ def _raw(value: object) -> bytes | None:
             return None
 
 
-def _bad_value(file: ScopeFile, entry: KeyEntry, misfit: _Misfit, scope: str) -> Problem:
+def _bad_value(file: ScopeFile, entry: KeyEntry, misfit: _Misfit, scope: str | None) -> Problem:
     return Problem(
         path=file.path,
         line=entry.mark.line,
