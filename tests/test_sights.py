@@ -12,7 +12,7 @@ from reconciler.policy import SelectedTarget, Sources, Target, WorkspaceSettings
 from reconciler.policy.selection import ScopePolicy
 from reconciler.report.standings import KeyStanding, KeyStatus, LedgerStanding, ScopeStanding, ScopeStatus, TargetStatus
 from reconciler.settings import Chosen
-from reconciler.status import commits_in, judged, look
+from reconciler.sights import commits_in, judged, look
 from reconciler.workers import Workers
 from reconciler.workspace import Backend
 from tests.fakes import Call, FakeWorkspace
