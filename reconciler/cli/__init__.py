@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__, terminal
-from reconciler.cli import looking, runs
+from reconciler.cli import looking, runs, setting
 from reconciler.cli.options import Context
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_WORKSPACE, ReconcilerError
 
@@ -91,6 +91,7 @@ def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
 _ROOMS = (
     runs,
     looking,
+    setting,
 )
 """Modules with commands, in the order in which ``--help`` shows them. Each has a HEADING and its COMMANDS."""
 
