@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Final
 
 
@@ -99,6 +100,7 @@ class Children:
         timeout_s: float,
         max_stdout: int,
         in_terminal: bool = False,
+        cwd: Path | None = None,
     ) -> Finished:
         """Run a program to its end.
 
@@ -110,11 +112,12 @@ class Children:
             max_stdout: bytes; it is killed when it writes more.
             in_terminal: leave it in our process group, so that it can ask for a passphrase at our terminal and gets the
                 terminal's interrupt. A timeout then kills it alone: what it has started sees its pipes closed.
+            cwd: where it runs; None: where we do.
 
         Raises:
             ChildFailed: it did not come to its end by itself.
         """
-        process = self._start(command, environ, detached=not in_terminal)
+        process = self._start(command, environ, detached=not in_terminal, cwd=cwd)
         streams = _Streams(process, stdin, max_stdout)
         reason: WhyFailed | None = WhyFailed.STOPPED  # until it is known: an interrupt may come at any time
         try:
@@ -134,7 +137,7 @@ class Children:
         return Finished(exit_code=process.returncode, stdout=streams.stdout, stderr=streams.stderr)
 
     def _start(
-        self, command: Sequence[str], environ: Mapping[str, str], *, detached: bool
+        self, command: Sequence[str], environ: Mapping[str, str], *, detached: bool, cwd: Path | None
     ) -> "subprocess.Popen[bytes]":
         with self._lock:
             if self._stopped:
@@ -146,6 +149,7 @@ class Children:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
+                    cwd=cwd,
                     env=dict(environ),
                     start_new_session=detached,
                 )
