@@ -59,7 +59,11 @@ class Cli:
     """Added to each command's own."""
 
     def __call__(
-        self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: str | None = None
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: str | bytes | None = None,
     ) -> Result:
         """Run a command in this process, without a terminal.
 
