@@ -6,11 +6,12 @@ once more, nor one that somebody wrote anew from public keys alone; nor does a r
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from reconciler.ledger.records import Entry
-from reconciler.model import FoldedName, fold
+from reconciler.model import FoldedName, KeyName, fold
 from reconciler.plan import Finding, FindingKind
 from reconciler.policy import ScopeFile, ScopePolicy
 from reconciler.policy.scope_files import RotationRule, read_scope_file
@@ -104,10 +105,10 @@ def rotation_findings(policy: ScopePolicy, entry: Entry, now_ms: int) -> tuple[F
         entry: What the ledger knows of it: keys that it does not know have no age.
         now_ms: Milliseconds since the epoch.
     """
-    named, any_days = _limits(policy.rotation)
+    limits = age_limits(policy.rotation)
     found: list[Finding] = []
     for key in policy.keys if policy.rotation else ():
-        days, record = named.get(fold(key), any_days), entry.record(key)
+        days, record = limits.days_of(key), entry.record(key)
         if days is None or record is None:
             continue
         age_ms = now_ms - record.changed.at_ms
@@ -118,11 +119,26 @@ def rotation_findings(policy: ScopePolicy, entry: Entry, now_ms: int) -> tuple[F
     return tuple(found)
 
 
-def _limits(rules: tuple[RotationRule, ...]) -> tuple[Mapping[FoldedName, int], int | None]:
-    """Return the days by key, and those of all other keys; None where nothing is said of them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgeLimits:
+    """How old the values of one scope may get."""
+
+    named: Mapping[FoldedName, int]
+    """Key to days."""
+
+    others: int | None
+    """Days for all other keys; None where nothing is said of them."""
+
+    def days_of(self, key: KeyName) -> int | None:
+        """Return how many days old the value of ``key`` may get; None where no rule says."""
+        return self.named.get(fold(key), self.others)
+
+
+def age_limits(rules: Iterable[RotationRule]) -> AgeLimits:
+    """Return what rotation rules come to: the first that fits a key counts."""
     named: dict[FoldedName, int] = {}
     for rule in rules:
         if rule.key is None:
-            return named, rule.days
+            return AgeLimits(named=named, others=rule.days)
         named.setdefault(fold(rule.key), rule.days)
-    return named, None
+    return AgeLimits(named=named, others=None)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__, terminal
-from reconciler.cli import looking, runs, setting
+from reconciler.cli import auditing, looking, runs, setting
 from reconciler.cli.options import Context
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_WORKSPACE, ReconcilerError
 
@@ -92,6 +92,7 @@ _ROOMS = (
     runs,
     looking,
     setting,
+    auditing,
 )
 """Modules with commands, in the order in which ``--help`` shows them. Each has a HEADING and its COMMANDS."""
 

@@ -7,6 +7,7 @@ names outside ASCII and for a progress bar that is really drawn.
 import enum
 from typing import assert_never
 
+from reconciler.report.ages_table import render_ages, render_ages_json, render_ages_markdown
 from reconciler.report.as_json import render_json
 from reconciler.report.as_markdown import render_markdown
 from reconciler.report.as_sarif import render_problems_sarif
@@ -77,6 +78,9 @@ __all__ = [
     "code_span",
     "escape_text",
     "render",
+    "render_ages",
+    "render_ages_json",
+    "render_ages_markdown",
     "render_json",
     "render_listing",
     "render_listing_json",

@@ -73,7 +73,7 @@ def _standing_of_target(target: TargetStatus) -> Iterator[tuple[str, Tone]]:
     """Yield what there is to say about the whole target: which apply was the last, and whether the ledger counts."""
     if (head := target.head) is not None:
         commit = head.changed.commit
-        author, identity = escape_text(_author(head.changed)), escape_text(head.identity)
+        author, identity = escape_text(shown_author(head.changed)), escape_text(head.identity)
         words = [commit_words(commit), author, f"begun {minute(head.changed.at)}", f"as {identity}"]
         if commit is not None and commit == target.commit:
             words[0] = f"this {words[0]}"
@@ -109,11 +109,12 @@ def _row(key: KeyStatus) -> Line:
         return Line((*cells, Cell("")), 4)
     commit = "work tree" if changed.commit is None else changed.commit[:COMMIT_CHARS]
     # Without the mail address, for which 80 columns are too few; JSON has it.
-    name = _author(changed).partition(" <")[0]
+    name = shown_author(changed).partition(" <")[0]
     return Line((*cells, Cell(minute(changed.at), Tone.QUIET), Cell(commit, Tone.QUIET), Cell(name, Tone.QUIET)), 4)
 
 
-def _author(changed: Changed) -> str:
+def shown_author(changed: Changed) -> str:
+    """Return who wrote a commit; nothing for a work tree, which has none. Not escaped."""
     if changed.commit is None:
         return ""
     return UNKNOWN_COMMIT if changed.author is None else changed.author
@@ -199,7 +200,7 @@ def _target_fields(target: TargetStatus) -> dict[str, object]:
         "identity": target.identity,
         "commit": target.commit,
         "ledger": ledger,
-        "head": None if head is None else {**_changed_fields(head.changed), "identity": head.identity},
+        "head": None if head is None else {**changed_fields(head.changed), "identity": head.identity},
         "scopes": [_scope_fields(scope) for scope in target.scopes],
         "summary": {standing.value: number for standing, number in target.counts().items()},
         "error": target.error,
@@ -220,11 +221,12 @@ def _key_fields(key: KeyStatus) -> dict[str, object]:
     return {
         "key": key.key,
         "status": key.standing.value,
-        "changed": None if key.changed is None else _changed_fields(key.changed),
+        "changed": None if key.changed is None else changed_fields(key.changed),
         "updated": None if key.updated is None else instant(key.updated),
         "detail": key.detail or None,
     }
 
 
-def _changed_fields(changed: Changed) -> dict[str, object]:
+def changed_fields(changed: Changed) -> dict[str, object]:
+    """Return when something changed, as JSON has it."""
     return {"at": instant(changed.at), "commit": changed.commit, "author": changed.author}

@@ -145,6 +145,11 @@ def minute(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%MZ")
 
 
+def rotate_command(target: str, scope: str, key: str) -> str:
+    """Return what to type to give one key another value."""
+    return f"reconciler rotate {target}/{scope} {'-- ' if key.startswith('-') else ''}{key}"
+
+
 def adopted_words(target: TargetReport) -> str:
     """Return which scopes become ours, each escaped by itself; of a run that wrote nothing, which would."""
     names, is_one = ", ".join(map(escape_text, target.adopted)), len(target.adopted) == 1
