@@ -82,6 +82,15 @@ def state_file(settings: Settings, target: Target) -> Path:
     """Return where the embedded workspace of ``target`` keeps what it holds, in a folder for the owner alone.
 
     Raises:
+        Refused: See `state_folder`.
+    """
+    return state_folder(settings) / f"{target.name}.sqlite3"
+
+
+def state_folder(settings: Settings) -> Path:
+    """Return the folder of what is kept on this machine alone, after making it for the owner alone.
+
+    Raises:
         Refused: The folder is a link, as a branch may have committed one that leads anywhere; or it cannot be made.
     """
     folder = settings.root / STATE_FOLDER
@@ -92,7 +101,7 @@ def state_file(settings: Settings, target: Target) -> Path:
         folder.chmod(0o700)
     except OSError:
         raise Refused(f"{folder} cannot be made a folder of ours", advice="check its permissions") from None
-    return folder / f"{target.name}.sqlite3"
+    return folder
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ReconcilerError
+from reconciler.pysops import MAX_FILE_BYTES, SopsError, read_file
 
 
 if sys.platform != "win32":
@@ -28,6 +29,7 @@ PREFIX: Final = "reconciler-edit-"
 
 _ABOUT: Final = "about.json"
 _LOCK: Final = "lock"
+_BEFORE: Final = "before"
 _TEXT: Final = "text"
 """Folder within the folder: what an editor leaves beside the text has no name in common with what is ours."""
 
@@ -78,13 +80,19 @@ class PrivateFolder:
         Raises:
             ReconcilerError: There is no room.
         """
-        fresh = self.text.with_name(f"{self.text.name}.new")
-        try:
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-                file.write(text)
-            fresh.replace(self.text)
-        except OSError:
-            raise _no_place() from None
+        _write(self.text, text)
+
+    def write_before(self, text: bytes) -> None:
+        """Put beside it what it is an edit of.
+
+        Raises:
+            ReconcilerError: There is no room.
+        """
+        _write(self.path / _BEFORE, text)
+
+    def read_before(self) -> bytes | None:
+        """Return what the text is an edit of; None when there is nothing."""
+        return _read(self.path / _BEFORE)
 
     def read(self) -> bytes | None:
         """Return the text as it is now; None when the editor took it away, or left something else there.
@@ -92,15 +100,10 @@ class PrivateFolder:
         Raises:
             ReconcilerError: It is larger than a file may be.
         """
-        from reconciler.pysops import MAX_FILE_BYTES, SopsError, read_file
-
-        try:
-            return read_file(self.text)
-        except SopsError:
-            pass
-        if self.text.is_file() and self.text.stat().st_size > MAX_FILE_BYTES:
+        text = _read(self.text)
+        if text is None and self.text.is_file() and self.text.stat().st_size > MAX_FILE_BYTES:
             raise ReconcilerError("the text is too large", advice=f"leave at most {MAX_FILE_BYTES // 1024**2} MiB")
-        return None
+        return text
 
     def remove(self) -> bool:
         """Take the folder away, with all that an editor left in it; tell whether it is gone."""
@@ -115,6 +118,23 @@ class PrivateFolder:
         """Give the lock back; to be called once."""
         if self.lock is not None:
             os.close(self.lock)
+
+
+def _write(place: Path, text: bytes) -> None:
+    fresh = place.with_name(f"{place.name}.new")
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(text)
+        fresh.replace(place)
+    except OSError:
+        raise _no_place() from None
+
+
+def _read(place: Path) -> bytes | None:
+    try:
+        return read_file(place)
+    except SopsError:
+        return None
 
 
 def places(environ: Mapping[str, str]) -> tuple[Path, ...]:
