@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__, terminal
-from reconciler.cli import auditing, looking, runs, setting
+from reconciler.cli import auditing, importing, looking, runs, setting
 from reconciler.cli.options import Context
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_WORKSPACE, ReconcilerError
 
@@ -93,6 +93,7 @@ _ROOMS = (
     looking,
     setting,
     auditing,
+    importing,
 )
 """Modules with commands, in the order in which ``--help`` shows them. Each has a HEADING and its COMMANDS."""
 
