@@ -58,7 +58,7 @@ def read_commit(root: Path, where: Repository | None, commit: str | None) -> Sou
         files = [entry for entry in files if entry.path == TARGETS_FILE]
     rules, problem = _rules(beside, where.prefix)
     problems.extend(() if problem is None else (problem,))
-    blobs = _blobs(root, frozenset(entry.blob for entry in (*files, *(() if rules is None else (rules[1],)))))
+    blobs = blobs_of(root, frozenset(entry.blob for entry in (*files, *(() if rules is None else (rules[1],)))))
     return Sources(
         files={entry.path: blobs[entry.blob] for entry in files},
         problems=tuple(problems),
@@ -105,7 +105,7 @@ def read_before(root: Path, *, commit: str, head: str, paths: Collection[str]) -
         # Each is ":MODE MODE HASH HASH STATUS", a NUL, and the path; mode and hash of ``head`` come first.
         changes = zip((record.split() for record in fields[0::2]), map(os.fsdecode, fields[1::2]), strict=False)
         before = {path: facts[2].decode() for facts, path in changes if path in paths and _FILES.issuperset(facts[:2])}
-        found = _blobs(root, _small(root, frozenset(before.values())))
+        found = blobs_of(root, _small(root, frozenset(before.values())))
     except Refused:
         return {}
     return {path: found[blob] for path, blob in before.items() if blob in found}
@@ -175,7 +175,7 @@ def _entry_problem(entry: _TreeEntry) -> Problem | None:
     return sources.name_problem(entry.path)
 
 
-def _blobs(root: Path, wanted: frozenset[str]) -> dict[str, bytes]:
+def blobs_of(root: Path, wanted: frozenset[str]) -> dict[str, bytes]:
     """Return hash to content, exactly as committed: ``cat-file`` applies no filter and no line ending rule."""
     if not wanted:
         return {}

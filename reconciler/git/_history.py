@@ -58,13 +58,13 @@ def ancestry(root: Path, *, commit: str, head: str) -> Ancestry:
     if later is None:
         if is_known and _exists(root, head):
             raise failure(root, "merge-base")
-        return Ancestry.UNKNOWN_SHALLOW if is_known and _is_shallow(root) else Ancestry.UNKNOWN_GONE
+        return Ancestry.UNKNOWN_SHALLOW if is_known and is_shallow(root) else Ancestry.UNKNOWN_GONE
     older = _is_ancestor(root, commit, head)
     if older is None:
         raise failure(root, "merge-base")
     if older:
         return Ancestry.OLDER
-    return Ancestry.UNKNOWN_SHALLOW if _is_shallow(root) else Ancestry.DIVERGED
+    return Ancestry.UNKNOWN_SHALLOW if is_shallow(root) else Ancestry.DIVERGED
 
 
 def _is_ancestor(root: Path, old: str, new: str) -> bool | None:
@@ -77,7 +77,12 @@ def _exists(root: Path, commit: str) -> bool:
     return _run(root, "cat-file", "-e", f"{commit}^{{commit}}") == 0
 
 
-def _is_shallow(root: Path) -> bool:
+def is_shallow(root: Path) -> bool:
+    """Tell whether older commits were left out of the clone.
+
+    Raises:
+        Refused: Git does not work on the repository.
+    """
     return ask(root, "rev-parse", "--is-shallow-repository") == b"true\n"
 
 
