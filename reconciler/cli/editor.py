@@ -1,5 +1,6 @@
 """``edit`` and ``rekey``: a file in the editor of the user, and files for others than before."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -8,13 +9,23 @@ import click
 
 from reconciler import terminal
 from reconciler.cli.options import Context, leave, unlocking
-from reconciler.errors import EXIT_INVALID_INPUT, escaped
+from reconciler.errors import (
+    EXIT_CANNOT_DECRYPT,
+    EXIT_INVALID_INPUT,
+    Interrupted,
+    Problem,
+    UsageError,
+    escaped,
+    exit_code_of,
+)
 
 
 if TYPE_CHECKING:
     from reconciler.editing.kept_edits import Kept
+    from reconciler.editing.rekeying import Plan
     from reconciler.editing.with_editor import IfInvalid, IfKept
     from reconciler.errors import InvalidInput
+    from reconciler.pysops import Recipient
     from reconciler.pysops.decryptor import Decryptor
 
 _LETTERS: Final = {"e": "again", "k": "keep", "d": "drop"}
@@ -108,5 +119,117 @@ def edit(context: Context, /, *, path: Path, kept: str | None, if_invalid: str |
     leave(EXIT_INVALID_INPUT if outcome in (Outcome.KEPT, Outcome.DROPPED) else 0)
 
 
-HEADING: Final = "Write as a whole"
-COMMANDS: Final = (edit,)
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option("--all", "everything", is_flag=True, help="All files, also those that are for the right people already.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@unlocking
+@click.pass_obj
+def rekey(
+    context: Context,
+    /,
+    *,
+    paths: tuple[Path, ...],
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    decryptor: "Decryptor",
+) -> None:
+    """Encrypt files anew for whom .sops.yaml names.
+
+    After somebody joined or left: change .sops.yaml, then run this. Files that are for others than it says get the
+    right recipients and a new data key, as sops updatekeys leaves the one that who left may have kept. Files below a
+    PATH, or --all, get a new data key in any case.
+
+    \b
+    Examples:
+      reconciler rekey --dry-run
+      reconciler rekey --yes
+      reconciler rekey secrets/prod
+    """
+    from reconciler.editing import Draft
+    from reconciler.editing.rekeying import plan_rekey
+    from reconciler.editing.rekeying import rekey as run
+
+    draft = Draft(context.settings(decryptor=decryptor))
+    plan = plan_rekey(draft, paths, everything=everything)
+    _show_plan(plan)
+    failed = {EXIT_INVALID_INPUT} if _tell_problems(plan.problems) else set()
+    if not plan.files or dry_run:
+        leave(exit_code_of(frozenset(failed)))
+        return
+    if not yes:
+        _confirm(plan)
+    done = run(draft, plan, context.observer)
+    click.echo(f"{_count(len(done.written))} written")
+    if _tell_problems(done.problems):
+        failed.add(EXIT_CANNOT_DECRYPT)
+    for recipient in done.removed:
+        context.observer.say(_revoked(recipient))
+    if done.written:
+        context.observer.say("next: commit; workspaces are not touched, as values stay the same")
+    leave(exit_code_of(frozenset(failed)))
+
+
+def _show_plan(plan: "Plan") -> None:
+    """Print per file who can open it afterwards, and who no more."""
+    if not plan.files:
+        click.echo(f"no changes: {_count(plan.agreeing)} looked at, all for whom .sops.yaml names")
+    for one in plan.files:
+        click.echo(escaped(one.path))
+        for mark, recipients in ("+", one.added), ("-", one.removed):
+            for recipient in recipients:
+                click.echo(f"  {mark} {recipient.shown}")
+        if one.regrouped:
+            click.echo("  key groups as .sops.yaml has them")
+        if one.agrees:
+            click.echo("  the same recipients, a new data key")
+
+
+def _confirm(plan: "Plan") -> None:
+    """Ask whether to go on.
+
+    Raises:
+        UsageError: Nobody can be asked.
+        Interrupted: The answer is no.
+    """
+    if not _has_terminal():
+        raise UsageError("nobody can be asked whether to write the files", advice="give --yes, or --dry-run")
+    try:
+        wanted = click.confirm(f"Write {_count(len(plan.files))}?", err=True)
+    except click.Abort:
+        click.echo(err=True)
+        wanted = False
+    if not wanted:
+        raise Interrupted("nothing was written")
+
+
+def _revoked(recipient: "Recipient") -> str:
+    """Return what is left to do about somebody who can open fewer files now."""
+    name = recipient.shown_name
+    # A name that is not shown may be anything, a password of a URL among it.
+    word = "ITS-NAME" if name is None or "…" in name else shlex.quote(name)
+    return (
+        f"{recipient.shown} could read these values until now, and can in what was kept of git: rotate those that are "
+        f"listed by: reconciler audit --revoked {word}"
+    )
+
+
+def _count(files: int) -> str:
+    from reconciler.report.wording import count
+
+    return count(files, "file")
+
+
+def _tell_problems(problems: tuple[Problem, ...]) -> bool:
+    """Print problems to stderr; tell whether there are any."""
+    from reconciler.report import escape_text
+
+    for problem in problems:
+        click.echo(escape_text(str(problem)), err=True)
+    return bool(problems)
+
+
+HEADING: Final = "Write whole files"
+COMMANDS: Final = (edit, rekey)

@@ -21,6 +21,7 @@ from reconciler.editing.editors import run as run_editor
 from reconciler.editing.kept_edits import Edit, Kept, drop, keep, kept_edits, open_kept
 from reconciler.editing.new_file import check_new, template
 from reconciler.editing.orderly import Signals, orderly
+from reconciler.editing.places import place_of
 from reconciler.editing.private_folder import About
 from reconciler.editing.rescuing import rescue
 from reconciler.errors import Interrupted, InvalidInput, ReconcilerError, Refused, UsageError, escaped
@@ -126,12 +127,8 @@ def file_of(settings: Settings, path: Path) -> str:
     Raises:
         UsageError: It is none that is encrypted.
     """
-    top = settings.root.resolve()
-    for place in (path.parent.resolve() / path.name, top / path):
-        if place.is_relative_to(top / FOLDER):
-            file = place.relative_to(top).as_posix()
-            break
-    else:
+    file = place_of(settings, path)
+    if file is None:
         advice = f"open {path.name} with any editor" if path.name == RULES_FILE else f"name a file below {FOLDER}/"
         raise UsageError(f"{escaped(str(path))} is no scope file", advice=advice)
     if file == TARGETS_FILE:
