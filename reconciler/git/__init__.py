@@ -1,8 +1,9 @@
-"""Edges that read: the work tree, and git for the blobs of a commit, the state of the tree and the history.
+"""Edges: the work tree, and git for the blobs of a commit, the state of the tree, the history; and a commit of ours.
 
-Git is asked through plumbing whose output is made for programs, as ``-z`` text or raw blobs: no filter, no textconv, no
-external diff, no hook, no file system monitor, no replaced object, no fetch of what a partial clone left out. It gets
-an allow-listed environment. ``safe.directory`` stays in force: where git distrusts the repository, so do we.
+To read, git is asked through plumbing whose output is made for programs, as ``-z`` text or raw blobs: no filter, no
+textconv, no external diff, no hook, no file system monitor, no replaced object, no fetch of what a partial clone left
+out. It gets an allow-listed environment. ``safe.directory`` stays in force: where git distrusts the repository, so do
+we. What commits, `prepare`, runs it as the user would, see docs/adr/0023.
 
 A run makes one `Checkout`. The functions of the same names are for whoever asks a single question.
 """
@@ -13,23 +14,39 @@ from reconciler.git._attributes import hidden_changes
 from reconciler.git._checkout import Checkout
 from reconciler.git._commit import read_before
 from reconciler.git._history import ancestry, authors
+from reconciler.git._places import from_root
+from reconciler.git._review import ChangedPath, Past, PastFile, changed_paths, merge_base, past_of, resolve, usual_base
 from reconciler.git._work_tree import tracked
+from reconciler.git._writing import GitFailed, NewBranch, branch_name, prepare
 from reconciler.policy.sources import Sources
 
 
 __all__ = [
+    "ChangedPath",
     "Checkout",
+    "GitFailed",
+    "NewBranch",
+    "Past",
+    "PastFile",
     "ancestry",
     "authors",
+    "branch_name",
+    "changed_paths",
+    "from_root",
     "head_commit",
     "hidden_changes",
     "is_repository",
     "is_tracked",
+    "merge_base",
+    "past_of",
     "prefix",
+    "prepare",
     "read_before",
     "read_commit",
     "read_work_tree",
+    "resolve",
     "uncommitted",
+    "usual_base",
 ]
 
 
