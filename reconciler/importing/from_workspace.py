@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from reconciler.connections import connected, masking
+from reconciler.connections import Connecting, connected, masking
 from reconciler.errors import NotFound, UsageError, some_of
 from reconciler.importing.found import (
     Asked,
@@ -39,7 +39,15 @@ Spared = Mapping[FoldedName, str]
 """Scopes that need not be read -> why."""
 
 
-def look(target: Target, asked: Asked, spared: Spared, settings: Settings, observer: Observer) -> tuple[Found, ...]:
+def look(
+    target: Target,
+    asked: Asked,
+    spared: Spared,
+    settings: Settings,
+    observer: Observer,
+    *,
+    connecting: Connecting = connected,
+) -> tuple[Found, ...]:
     """Return what a workspace holds, sorted by scope.
 
     Args:
@@ -48,6 +56,7 @@ def look(target: Target, asked: Asked, spared: Spared, settings: Settings, obser
         spared: Which of them are passed over, unread.
         settings: The surroundings.
         observer: Whom to tell how it goes.
+        connecting: Opens the workspace.
 
     Raises:
         UsageError: A scope that was asked for by name does not exist.
@@ -55,7 +64,7 @@ def look(target: Target, asked: Asked, spared: Spared, settings: Settings, obser
         InvalidInput: The profile that targets.yaml names is for another host.
     """
     detail = masking(observer.detail, tuple)
-    with connected(target, settings, detail) as workspace, Workers(settings.concurrency) as workers:
+    with connecting(target, settings, detail) as workspace, Workers(settings.concurrency) as workers:
         identity, infos = introduce(workspace, workers)
         there = {fold(info.name): info for info in infos}
         if missing := sorted((asked.names or frozenset()) - there.keys()):
