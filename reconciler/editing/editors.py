@@ -71,7 +71,7 @@ _CREDENTIALS: Final = frozenset(
 """What no editor needs, and any of its plugins could read."""
 
 _LOOK_S: Final = 0.5
-_GRACE_S: Final = 2.0
+_GRACE_S: Final = 1.0
 _AT_ONCE_S: Final = 1.0
 """Nobody reads a text in less: an editor that ends so soon has only told another process to show it."""
 
