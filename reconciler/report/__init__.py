@@ -23,6 +23,16 @@ from reconciler.report.record import (
     TargetReport,
     TargetRow,
 )
+from reconciler.report.review_as_json import render_review_json
+from reconciler.report.review_as_markdown import render_review_markdown
+from reconciler.report.review_as_text import render_review
+from reconciler.report.revoked_table import (
+    render_error_json,
+    render_error_markdown,
+    render_revoked,
+    render_revoked_json,
+    render_revoked_markdown,
+)
 from reconciler.report.status_table import render_status, render_status_json
 from reconciler.report.tables import (
     render_listing,
@@ -81,6 +91,8 @@ __all__ = [
     "render_ages",
     "render_ages_json",
     "render_ages_markdown",
+    "render_error_json",
+    "render_error_markdown",
     "render_json",
     "render_listing",
     "render_listing_json",
@@ -88,6 +100,12 @@ __all__ = [
     "render_problems",
     "render_problems_json",
     "render_problems_sarif",
+    "render_review",
+    "render_review_json",
+    "render_review_markdown",
+    "render_revoked",
+    "render_revoked_json",
+    "render_revoked_markdown",
     "render_status",
     "render_status_json",
     "render_targets",

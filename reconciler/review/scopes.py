@@ -144,7 +144,7 @@ class ScopeComparison:
         if value.envelope is None:
             yield self._key(spot, Kind.VALUE_PLAIN, Rank.FIRST, value)
             return
-        elsewhere = self._places.get(value.sealed_by)
+        elsewhere = None if value.sealed_by is None else self._places.get(value.sealed_by)
         if elsewhere is not None and elsewhere != Spot(scope=spot, key=fold(value.key)):
             yield self._key(spot, Kind.VALUE_COPIED, Rank.FIRST, value, before=self._shown(elsewhere))
             return
@@ -169,11 +169,10 @@ class ScopeComparison:
         yield from self._acls(spot, before, now, place)
         if before.prune is not now.prune:
             rank = Rank.FIRST if now.prune is Prune.ALL else Rank.CHANGE
-            words = {"before": before.prune.value, "after": now.prune.value}
-            yield self._ruled(spot, Kind.PRUNE_CHANGED, rank, place, **words)
+            yield self._ruled(spot, Kind.PRUNE_CHANGED, rank, place, before=before.prune.value, after=now.prune.value)
         if before.rotation != now.rotation:
-            words = {"before": _rotation_shown(before), "after": _rotation_shown(now)}
-            yield self._ruled(spot, Kind.ROTATION_CHANGED, Rank.CHANGE, place, **words)
+            shown = {"before": _rotation_shown(before), "after": _rotation_shown(now)}
+            yield self._ruled(spot, Kind.ROTATION_CHANGED, Rank.CHANGE, place, **shown)
 
     def _ruled(
         self,

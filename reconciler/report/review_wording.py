@@ -1,0 +1,290 @@
+"""Words of a review that text and Markdown share: what each difference says, and which are told together."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport, Sight
+from reconciler.report.wording import COMMIT_CHARS, count
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Text that somebody else wrote, as it stands: whoever shows it, escapes it."""
+
+    text: str
+
+
+Phrase = tuple[str | Name, ...]
+"""A sentence without a full stop, of our words and other people's names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """What is told in one line: differences that are the same but for their place."""
+
+    symbol: str
+    """``+`` for what appears, ``~`` for what changes, ``-`` for what goes, ``!`` for what is to be looked at first."""
+
+    phrase: Phrase
+    scopes: tuple[str, ...]
+    """``target/scope`` that it is about, each once; none where the phrase says it all."""
+
+    files: tuple[str, ...]
+    """``path:line`` or ``path``, each once."""
+
+    rekeyed: bool
+
+
+_NONE: Final = "none"
+_UNREAD: Final = "is not read by the reconciler"
+
+_MAX_LISTED_KEYS: Final = 5
+
+
+_HOLE: Final = re.compile(r"\{(\w+)\}")
+
+SENTENCES: Final = {
+    Kind.FILE_UNREADABLE: "cannot be read as it must be: what it changes does not show",
+    Kind.VALUE_PLAIN: "not encrypted: the value of {key}",
+    Kind.VALUE_COPIED: "a copy: {key} has the ciphertext of {before}, and will not open",
+    Kind.HOST_CHANGED: "host changed: values of {target} go to another place, {before} -> {after}",
+    Kind.TARGET_ADDED: "target added: {target}, {after}",
+    Kind.TARGET_RENAMED: "target renamed: {before} -> {after}",
+    Kind.TARGET_FIELD_CHANGED: "{field} changed: {before} -> {after}",
+    Kind.TARGET_ENTRY_ADDED: "{field} of {target}: {subject} added",
+    Kind.TARGET_ENTRY_REMOVED: "{field} of {target}: {subject} removed",
+    Kind.AGE_KEY_CHANGED: "identity changed: {target} opens files with another one",
+    Kind.RECIPIENT_ADDED: "recipient added: {subject} can read every value",
+    Kind.RULES_FILE_CHANGED: "other rules of sops count: {before} -> {after}",
+    Kind.RULE_RECIPIENT_ADDED: "rule for {subject}: recipient {after} added",
+    Kind.RULE_RECIPIENT_REMOVED: "rule for {subject}: recipient {after} removed",
+    Kind.RULE_ADDED: "rule added for {subject}",
+    Kind.RULE_REMOVED: "rule removed for {subject}",
+    Kind.RULE_CHANGED: "rule for {subject}: {field} {before} -> {after}",
+    Kind.RULES_REORDERED: "rules stand in another order: the first that matches decides",
+    Kind.FILE_UNDER_OTHER_RULE: "another rule decides who may open it: {before} -> {after}",
+    Kind.RECIPIENT_REMOVED: "recipient removed: {subject}",
+    Kind.FILE_SETTING_CHANGED: "{field} of the file: {before} -> {after}",
+    Kind.ACL_ADDED: "grant added: {subject} gets {after}",
+    Kind.ACL_RAISED: "grant widened: {subject} {before} -> {after}",
+    Kind.ACLS_UNMANAGED: "grants are left alone from now on, whoever has them",
+    Kind.FILE_ROLLED_BACK: "went back: it was written {after}, and what stood there {before}",
+    Kind.VALUE_ROLLED_BACK: "went back: {key} has the value of commit {commit}",
+    Kind.FILE_REKEYED: "encrypted anew as a whole, with a new data key: which of {values} changed cannot be seen",
+    Kind.SCOPE_FED_BY_FILE: "fed by a further file",
+    Kind.FILE_MOVED: "file moved: {before} -> {after}",
+    Kind.TARGET_REMOVED: "target {target}, {before}: what was written there stays",
+    Kind.SCOPE_REMOVED: "scope {place} with {keys}",
+    Kind.KEY_REMOVED: "key {key}",
+    Kind.KEY_RENAMED: "key {before}, by its looks renamed to {after}",
+    Kind.ACL_REMOVED: "grant of {subject}, {before}",
+    Kind.ACL_LOWERED: "grant lowered: {subject} {before} -> {after}",
+    Kind.ACLS_MANAGED: "grants are seen to from now on",
+    Kind.PRUNE_CHANGED: "prune {before} -> {after}",
+    Kind.ROTATION_CHANGED: "rotation {before} -> {after}",
+    Kind.SCOPE_ADDED: "scope {place} with {keys}",
+    Kind.KEY_ADDED: "key {key} added",
+    Kind.KEY_CHANGED: "key {key} changed",
+    Kind.KEY_MOVED: "key {key} moved from {before} (whether its value changed cannot be seen)",
+    Kind.KEY_RESPELT: "key {key}, so far spelt {before}",
+    Kind.VALUES_REBOUND: "{values} encrypted anew for another host: which of them changed cannot be seen",
+    Kind.FILE_ADDED: "file added",
+    Kind.FILE_REMOVED: "file removed",
+    Kind.FILE_REWRITTEN: "rewritten without a change that counts: comments, order, layout or metadata",
+    Kind.OTHER_FILE: "{path} {state}: {why}",
+}
+"""What each kind of difference says. ``{field}``, ``{commit}``, ``{values}``, ``{keys}``, ``{why}`` and ``{state}``
+are filled with words of ours, the others with names."""
+
+_REASONS: Final = {
+    Sight.PIPELINE: "says what runs with the pipeline's credentials",
+    Sight.REVIEWERS: "says who has to review",
+    Sight.ATTRIBUTES: "says what a review shows and how files merge",
+    Sight.TOOLING: "says what a build runs or installs",
+    Sight.RULES: "rules of sops that do not count here",
+    Sight.BESIDE: "stands among the secrets and is no scope file",
+}
+"""Why a file outside matters."""
+
+
+def items_of(report: ReviewReport, rank: Rank) -> tuple[Item, ...]:
+    """Return what a review tells of one rank, most urgent first."""
+    whole: set[tuple[Kind, str | None, str]] = {
+        (one.kind, one.target, (one.scope or "").lower())
+        for one in report.differences
+        if one.kind in {Kind.SCOPE_ADDED, Kind.SCOPE_REMOVED}
+    }
+    groups: dict[tuple[object, ...], list[Difference]] = {}
+    for one in report.of_rank(rank):
+        if not _is_said(one, whole):
+            groups.setdefault(_sense(one), []).append(one)
+    return tuple(_item(group, report) for group in groups.values())
+
+
+def _is_said(one: Difference, whole: set[tuple[Kind, str | None, str]]) -> bool:
+    """Tell whether a difference goes without saying, as its whole scope comes or goes."""
+    of_scope = one.target, (one.scope or "").lower()
+    match one.kind:
+        case Kind.KEY_ADDED:
+            return (Kind.SCOPE_ADDED, *of_scope) in whole
+        case Kind.KEY_REMOVED | Kind.ACL_REMOVED:
+            return (Kind.SCOPE_REMOVED, *of_scope) in whole
+        case _:
+            return False
+
+
+def _sense(one: Difference) -> tuple[object, ...]:
+    """Return what two differences have in common that are told together."""
+    if one.kind in {Kind.SCOPE_ADDED, Kind.SCOPE_REMOVED, Kind.VALUES_REBOUND}:
+        return one.kind, one.target, one.scope, one.path
+    place: tuple[str | None, ...]
+    if one.kind in _OF_FILES:
+        place = () if one.kind in _MANY_FILES else (one.path,)
+        return one.kind, *place, one.subject, one.field, one.before, one.after, one.commit, one.rekeyed, one.sight
+    place = () if one.scope is not None else (one.target, one.path)
+    return one.kind, *place, one.key, one.subject, one.field, one.before, one.after, one.commit, one.rekeyed
+
+
+_MANY_FILES: Final = frozenset(
+    {
+        Kind.RECIPIENT_ADDED,
+        Kind.RECIPIENT_REMOVED,
+        Kind.FILE_SETTING_CHANGED,
+        Kind.FILE_UNDER_OTHER_RULE,
+        Kind.FILE_ADDED,
+        Kind.FILE_REMOVED,
+        Kind.FILE_REWRITTEN,
+    }
+)
+"""Of files, and told of several of them in one line."""
+
+_OF_FILES: Final = _MANY_FILES | {
+    Kind.FILE_UNREADABLE,
+    Kind.FILE_ROLLED_BACK,
+    Kind.FILE_REKEYED,
+    Kind.FILE_MOVED,
+    Kind.OTHER_FILE,
+}
+
+
+def _item(group: Sequence[Difference], report: ReviewReport) -> Item:
+    first = group[0]
+    scopes = (f"{one.target}/{one.scope}" for one in group if one.scope is not None)
+    files = (one.path if one.line is None else f"{one.path}:{one.line}" for one in group)
+    return Item(
+        symbol=symbol_of(first),
+        phrase=(*told(first), *_keys(first, report)),
+        scopes=tuple(dict.fromkeys(scopes)) if first.kind not in _SAY_SCOPE else (),
+        files=tuple(dict.fromkeys(files)) if first.kind is not Kind.OTHER_FILE else (),
+        rekeyed=first.rekeyed,
+    )
+
+
+_SAY_SCOPE: Final = frozenset({Kind.SCOPE_ADDED, Kind.SCOPE_REMOVED})
+
+
+def _keys(one: Difference, report: ReviewReport) -> Phrase:
+    """Return the first few keys of a scope that comes or goes."""
+    kind = {Kind.SCOPE_ADDED: Kind.KEY_ADDED, Kind.SCOPE_REMOVED: Kind.KEY_REMOVED}.get(one.kind)
+    if kind is None:
+        return ()
+    place = one.target, (one.scope or "").lower()
+    keys = [
+        each.key
+        for each in report.differences
+        if each.kind is kind and (each.target, (each.scope or "").lower()) == place and each.key is not None
+    ]
+    if not keys:
+        return ()
+    more = len(keys) - _MAX_LISTED_KEYS
+    return (": ", *_listed(keys[:_MAX_LISTED_KEYS]), f" and {more} more" if more > 0 else "")
+
+
+def _listed(names: Sequence[str]) -> Iterator[str | Name]:
+    for index, name in enumerate(names):
+        if index:
+            yield ", "
+        yield Name(name)
+
+
+def symbol_of(one: Difference) -> str:
+    """Return the sign in front of a difference."""
+    if one.rank is Rank.FIRST:
+        return "!"
+    if one.rank is Rank.GONE or one.kind is Kind.FILE_REMOVED:
+        return "-"
+    return "+" if one.kind in {Kind.SCOPE_ADDED, Kind.KEY_ADDED, Kind.FILE_ADDED} else "~"
+
+
+def told(one: Difference) -> Phrase:
+    """Return what a difference says, without the scope and the file that it is about."""
+    pieces = _HOLE.split(_words_of(one))
+    return tuple(
+        part if place % 2 == 0 else _filled(one, part) for place, part in enumerate(pieces) if part or place % 2
+    )
+
+
+def _words_of(one: Difference) -> str:
+    """Return a sentence with holes."""
+    match one.kind:
+        case Kind.FILE_ROLLED_BACK if one.commit is not None:
+            return "went back: it is the file of commit {commit}, old values and all"
+        case Kind.KEY_CHANGED if one.before is not None or one.after is not None:
+            return "key {key} changed, and so did its form: {before} -> {after}"
+        case Kind.TARGET_FIELD_CHANGED if one.target is not None:
+            return "{field} of {target} changed: {before} -> {after}"
+        case Kind.PRUNE_CHANGED if one.after == "all":
+            return "prune {before} -> {after}: keys and grants that git does not name are deleted, whoever made them"
+        case _:
+            return SENTENCES[one.kind]
+
+
+def _filled(one: Difference, hole: str) -> str | Name:
+    """Return what goes into a hole of a sentence."""
+    ours = {
+        "field": one.field or "",
+        "commit": (one.commit or "")[:COMMIT_CHARS],
+        "values": count(one.count or 0, "value"),
+        "keys": count(one.count or 0, "key"),
+        "why": _UNREAD if one.sight is None else _REASONS[one.sight],
+        "state": one.subject or "",
+    }
+    if hole in ours:
+        return ours[hole]
+    text = f"{one.target}/{one.scope}" if hole == "place" else getattr(one, hole)
+    return _NONE if text is None else Name(text)
+
+
+def headline(report: ReviewReport) -> str:
+    """Return the review in one line."""
+    found = {rank: len(items_of(report, rank)) for rank in Rank}
+    words = [
+        f"{found[Rank.FIRST]} to look at first" if found[Rank.FIRST] else "",
+        count(found[Rank.GONE], "deletion") if found[Rank.GONE] else "",
+        count(found[Rank.CHANGE], "change") if found[Rank.CHANGE] else "",
+        f"{count(found[Rank.ALSO], 'file')} outside" if found[Rank.ALSO] else "",
+    ]
+    problems = len(report.problems)
+    if problems:
+        words.insert(0, count(problems, "problem"))
+    return ", ".join(filter(None, words)) or "no changes"
+
+
+def span(report: ReviewReport) -> tuple[str, str | None, str]:
+    """Return base, its name and head as they are shown."""
+    head = "work tree" if report.head is None else report.head[:COMMIT_CHARS]
+    return report.base[:COMMIT_CHARS], report.base_name, head
+
+
+def extent(report: ReviewReport) -> str:
+    """Return how many files differ."""
+    words = f"{count(report.files, 'file')} of the reconciler"
+    return f"{words}, {report.other_files} not looked at" if report.other_files else words
+
+
+def some(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:
+    """Return the first of ``names``, and how many more there are."""
+    every = tuple(names)
+    return every[:most], max(0, len(every) - most)
