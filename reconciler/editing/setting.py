@@ -95,6 +95,10 @@ def unset_key(draft: Draft, selectors: Sequence[str], key: str, *, if_exists: bo
             remarks.append(f"{escaped(path)} held nothing else, and is deleted")
         if not draft.files_of(spot):
             remarks.append(f"git feeds {spot} no more: apply leaves the scope alone, unless --delete-scopes is given")
+        if not draft.policy.scopes_of(spot.target):
+            remarks.append(
+                f"no file feeds {spot.target.name} any more: add one, or take the target out of targets.yaml"
+            )
         remarks.extend(_rules_about(draft, path, key))
         found.append(Outcome(spot=spot, path=path, what="removed", remarks=tuple(remarks)))
     draft.save()
