@@ -1,4 +1,4 @@
-"""SOPS files, read in-process: strictly, and without the sops program.
+"""SOPS files, read and written in-process: strictly, and without the sops program.
 
 The values of a file, as sops types them and timestamps as text, with the keys that sops would find::
 
@@ -7,7 +7,8 @@ The values of a file, as sops types them and timestamps as text, with the keys t
     values = pysops.load("secrets.yaml")
 
 Who can open a file needs no key: `metadata`, `recipients`. The steps one by one: `parse` makes a positioned tree of
-bytes, `read_metadata` reads what sops wrote about it, `decrypt` unlocks it with `Identities`.
+bytes, `read_metadata` reads what sops wrote about it, `decrypt` unlocks it with `Identities`. `Writer` changes
+files and makes new ones.
 
 >>> document = parse(b"password: hunter2")
 >>> document.root.entries[0].value.mark
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from reconciler.pysops.crypt import decrypt
     from reconciler.pysops.decryptor import Decryptor, LockedFile, Unlocker
     from reconciler.pysops.identities import Identities
+    from reconciler.pysops.writing import Edit, Put, Remove, Rename, Writer, survives_as_text
 
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "Decryptor",
     "Document",
     "DocumentError",
+    "Edit",
     "Entry",
     "Envelope",
     "EnvelopeKind",
@@ -81,7 +84,10 @@ __all__ = [
     "MetadataError",
     "NoIdentity",
     "Node",
+    "Put",
     "Recipient",
+    "Remove",
+    "Rename",
     "Scalar",
     "ScalarKind",
     "Sequence",
@@ -91,6 +97,7 @@ __all__ = [
     "TamperedValue",
     "Unlocker",
     "WrappedKey",
+    "Writer",
     "decrypt",
     "load",
     "load_bytes",
@@ -101,18 +108,25 @@ __all__ = [
     "read_file",
     "read_metadata",
     "recipients",
+    "survives_as_text",
 ]
 
 _WHERE: Final = {
     "CreationRule": "config",
     "Decryptor": "decryptor",
+    "Edit": "writing",
     "Identities": "identities",
     "LockedFile": "decryptor",
+    "Put": "writing",
+    "Remove": "writing",
+    "Rename": "writing",
     "SopsBinary": "binary",
     "SopsConfig": "config",
     "Unlocker": "decryptor",
+    "Writer": "writing",
     "decrypt": "crypt",
     "parse_config": "config",
+    "survives_as_text": "writing",
 }
 """What is imported only when it is asked for: reading without a key is a third of the whole, and must start quickly."""
 

@@ -17,6 +17,7 @@ from reconciler.pysops.envelope import Envelope
 from reconciler.pysops.errors import (
     DecryptionError,
     MacMismatch,
+    Mark,
     TamperedValue,
 )
 from reconciler.pysops.identities import Identities
@@ -33,10 +34,10 @@ from reconciler.pysops.values import COMMENT, mac_bytes, typed_value
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_DATA_KEY_BYTES: Final = 32
+DATA_KEY_BYTES: Final = 32
 """For AES-256. sops would also take 16 and 24, which it never makes."""
 
-_MAC_ONLY_ENCRYPTED_START: Final = hashlib.sha256(b"sops").digest()
+MAC_ONLY_ENCRYPTED_START: Final = hashlib.sha256(b"sops").digest()
 """``MACOnlyEncryptedInitialization`` of sops.go: such a MAC never equals one over everything."""
 
 
@@ -62,16 +63,25 @@ def decrypt(document: Document, identities: Identities) -> dict[str, object]:
     """
     metadata = read_metadata(document)
     selector = selector_of(metadata)
-    unlocking = _Unlocking(_unlock(metadata, identities), metadata, selector)
+    return values_of(document, metadata, selector, cipher_of(recover_data_key(metadata, identities), metadata.mark))
+
+
+def values_of(document: Document, metadata: Metadata, selector: Selector, cipher: "AESGCM") -> dict[str, object]:
+    """Unlock a file of which the data key is known; otherwise the same as `decrypt`."""
+    unlocking = _Unlocking(cipher, metadata, selector)
     values = unlocking.mapping(document.root, (), matched=False)
     unlocking.verify()
     return values
 
 
-def _unlock(metadata: Metadata, identities: Identities) -> "AESGCM":
-    data_key = recover_data_key(metadata, identities)
-    if len(data_key) != _DATA_KEY_BYTES:
-        raise DecryptionError("the data key is not of 256 bits", mark=metadata.mark)
+def cipher_of(data_key: bytes, mark: Mark | None) -> "AESGCM":
+    """Return what seals and opens with a data key.
+
+    Raises:
+        DecryptionError: it is none.
+    """
+    if len(data_key) != DATA_KEY_BYTES:
+        raise DecryptionError("the data key is not of 256 bits", mark=mark)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(data_key)
@@ -113,7 +123,7 @@ class _Unlocking:
         self._cipher = cipher
         self._metadata = metadata
         self._selector = selector
-        self._digest = hashlib.sha512(_MAC_ONLY_ENCRYPTED_START if metadata.mac_only_encrypted else b"")
+        self._digest = hashlib.sha512(MAC_ONLY_ENCRYPTED_START if metadata.mac_only_encrypted else b"")
 
     def mapping(self, node: Mapping, above: KeyPath, *, matched: bool) -> dict[str, object]:
         """Unlock a mapping."""

@@ -8,6 +8,8 @@ Nothing tells a wrong part from a right one: too few parts, or one of another se
 opens nothing.
 """
 
+import os
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,6 +52,30 @@ def combine(parts: Sequence[bytes]) -> bytes:
         for index in range(len(secret)):
             secret[index] ^= multiply(part[index], weight)
     return bytes(secret)
+
+
+def split(secret: bytes, parts: int, needed: int) -> tuple[bytes, ...]:
+    """Take a secret apart, ``Split`` of shamir/shamir.go.
+
+    Args:
+        secret: not empty.
+        parts: how many.
+        needed: how many of them make up the secret again; from 2 to ``parts``.
+
+    Returns:
+        The parts, each at a place of its own, not 0.
+    """
+    places = random.SystemRandom().sample(range(1, 256), parts)
+    columns = [[byte, *os.urandom(needed - 1)] for byte in secret]
+    return tuple(bytes(_value_at(place, column) for column in columns) + bytes([place]) for place in places)
+
+
+def _value_at(place: int, coefficients: Sequence[int]) -> int:
+    # Horner's scheme.
+    value = 0
+    for coefficient in reversed(coefficients):
+        value = multiply(value, place) ^ coefficient
+    return value
 
 
 def multiply(one: int, other: int) -> int:

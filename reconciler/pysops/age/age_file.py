@@ -13,7 +13,7 @@ from typing import Final
 
 
 ARMOR: Final = "-----BEGIN AGE ENCRYPTED FILE-----"
-_ARMOR_END: Final = "-----END AGE ENCRYPTED FILE-----"
+ARMOR_END: Final = "-----END AGE ENCRYPTED FILE-----"
 
 MAX_ARMOR_LENGTH: Final = 1024 * 1024
 """Longest armored file that is read, in characters. A wrapped key takes 400, with a post-quantum recipient 2,200."""
@@ -24,14 +24,14 @@ _MAX_BLANK: Final = 1024
 
 FILE_KEY_BYTES: Final = 16
 
-_INTRO: Final = b"age-encryption.org/v1\n"
-_LINE_LENGTH: Final = 64
+INTRO: Final = b"age-encryption.org/v1\n"
+LINE_LENGTH: Final = 64
 _MAC_BYTES: Final = 32
 _ARGUMENT: Final = re.compile(rb"[!-~]+")
-_NONCE_BYTES: Final = 16
+NONCE_BYTES: Final = 16
 _CHUNK_BYTES: Final = 64 * 1024
 _TAG_BYTES: Final = 16
-_FIRST_AND_LAST_CHUNK: Final = bytes(11) + b"\x01"
+FIRST_AND_LAST_CHUNK: Final = bytes(11) + b"\x01"
 
 
 class MalformedAgeFile(Exception):
@@ -66,7 +66,7 @@ def trim_armor(text: str) -> str | None:
         From the first line of the armor to its last; None when it is not armored.
     """
     before, begin, rest = text.partition(ARMOR)
-    body, end, behind = rest.rpartition(_ARMOR_END)
+    body, end, behind = rest.rpartition(ARMOR_END)
     if not (begin and end) or len(text) > MAX_ARMOR_LENGTH:
         return None
     if (before and not before.endswith("\n")) or (behind and not behind.startswith(("\n", "\r\n"))):
@@ -88,12 +88,12 @@ def read_age_file(armored: str) -> AgeFile:
     first, *lines, last, rest = armored.replace("\r\n", "\n").split("\n")
     data = _decode_base64("".join(lines).encode())
     canonical = base64.b64encode(data).decode()
-    if lines != [canonical[at : at + _LINE_LENGTH] for at in range(0, len(canonical), _LINE_LENGTH)]:
+    if lines != [canonical[at : at + LINE_LENGTH] for at in range(0, len(canonical), LINE_LENGTH)]:
         raise MalformedAgeFile
-    if (first, last, rest) != (ARMOR, _ARMOR_END, "") or not data.startswith(_INTRO):
+    if (first, last, rest) != (ARMOR, ARMOR_END, "") or not data.startswith(INTRO):
         raise MalformedAgeFile
     stanzas = []
-    at = len(_INTRO)
+    at = len(INTRO)
     while not data.startswith(b"---", at):
         stanza, at = _read_stanza(data, at)
         stanzas.append(stanza)
@@ -115,13 +115,13 @@ def open_payload(file: AgeFile, file_key: bytes) -> bytes:
 
     if len(file_key) != FILE_KEY_BYTES:
         raise MalformedAgeFile
-    if not hmac.compare_digest(hmac.digest(_derive(file_key, b"", b"header"), file.header, "sha256"), file.mac):
+    if not hmac.compare_digest(hmac.digest(derive(file_key, b"", b"header"), file.header, "sha256"), file.mac):
         raise MalformedAgeFile
-    nonce, chunk = file.payload[:_NONCE_BYTES], file.payload[_NONCE_BYTES:]
-    if len(nonce) != _NONCE_BYTES or not _TAG_BYTES <= len(chunk) <= _CHUNK_BYTES + _TAG_BYTES:
+    nonce, chunk = file.payload[:NONCE_BYTES], file.payload[NONCE_BYTES:]
+    if len(nonce) != NONCE_BYTES or not _TAG_BYTES <= len(chunk) <= _CHUNK_BYTES + _TAG_BYTES:
         raise MalformedAgeFile
     try:
-        return ChaCha20Poly1305(_derive(file_key, nonce, b"payload")).decrypt(_FIRST_AND_LAST_CHUNK, chunk, None)
+        return ChaCha20Poly1305(derive(file_key, nonce, b"payload")).decrypt(FIRST_AND_LAST_CHUNK, chunk, None)
     except InvalidTag:
         raise MalformedAgeFile from None
 
@@ -163,10 +163,10 @@ def _read_stanza(data: bytes, at: int) -> tuple[Stanza, int]:
     body = []
     while True:
         line, at = _read_line(data, at)
-        if len(line) > _LINE_LENGTH:
+        if len(line) > LINE_LENGTH:
             raise MalformedAgeFile
         body.append(_decode_unpadded(line))
-        if len(line) < _LINE_LENGTH:  # a short line, perhaps an empty one, ends a stanza
+        if len(line) < LINE_LENGTH:  # a short line, perhaps an empty one, ends a stanza
             return Stanza(kind=kind, arguments=tuple(arguments), body=b"".join(body)), at
 
 
@@ -177,7 +177,8 @@ def _read_line(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at:end], end + 1
 
 
-def _derive(file_key: bytes, salt: bytes, info: bytes) -> bytes:
+def derive(file_key: bytes, salt: bytes, info: bytes) -> bytes:
+    """Return one of the keys of a file."""
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 PREFIX: Final = "AGE-SECRET-KEY-PQ-1"
 STANZA: Final = "mlkem768x25519"
 
-_INFO: Final = b"age-encryption.org/mlkem768x25519"
+INFO: Final = b"age-encryption.org/mlkem768x25519"
 _SEED_BYTES: Final = 32
 _MLKEM_SEED_BYTES: Final = 64
-_ENCAPSULATED_BYTES: Final = 1088 + 32
+ENCAPSULATED_BYTES: Final = 1088 + 32
 """A ciphertext of ML-KEM-768 and a public key of X25519."""
 
 _TAG_BYTES: Final = 16
@@ -54,11 +54,11 @@ class HybridKey:
         if len(stanza.arguments) != 1 or len(stanza.body) != FILE_KEY_BYTES + _TAG_BYTES:
             raise MalformedAgeFile
         encapsulated = decode_argument(stanza.arguments[0])
-        if len(encapsulated) != _ENCAPSULATED_BYTES:
+        if len(encapsulated) != ENCAPSULATED_BYTES:
             raise MalformedAgeFile
         suite = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
         try:
-            return suite.decrypt(encapsulated + stanza.body, self.key, info=_INFO)
+            return suite.decrypt(encapsulated + stanza.body, self.key, info=INFO)
         except InvalidTag:
             return None
 

@@ -1,0 +1,249 @@
+"""Where the comments of a file stand, and to which mapping or list sops takes each to belong.
+
+As go.yaml.in/yaml/v3 attaches them, tried on sops 3.13.3: above a key or at the side of it, a comment belongs to the
+mapping of that key; further to the right than what follows, to what stands in front of it. Between the two it may be
+read either way; such a comment is moved to where its mapping begins.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from reconciler.pysops.sops_metadata import METADATA_KEY
+from reconciler.pysops.writing.layout import (
+    LaidEntry,
+    LaidMapping,
+    LaidNode,
+    LaidScalar,
+    LaidSequence,
+    column_of,
+    line_start,
+)
+
+
+_COMMENT: Final = re.compile(r"(?:(?<=\s)|\A)#[^\r\n]*")
+_DASH_OR_COMMENT: Final = re.compile(r"(?:(?<=\s)|\A)#[^\r\n]*|-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Container:
+    """A mapping or list that is not written in brackets or braces."""
+
+    path: tuple[str, ...]
+    """Mapping keys above what is in it."""
+
+    column: int
+    is_list: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidComment:
+    """A comment."""
+
+    start: int
+    """Of its sign."""
+
+    end: int
+    text: str = field(repr=False)
+    """What stands behind the sign, without white space at its end."""
+
+    container: Container
+    own_line: bool
+    in_flow: bool
+    """Whether it stands within brackets or braces."""
+
+    header_of: LaidScalar | None
+    """The block beside the sign of which it stands."""
+
+    behind_flow: bool
+    """Whether it stands beside a collection in brackets or braces, to which sops takes it to belong."""
+
+    line: int
+    """Where the line begins above which it may be moved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    start: int
+    end: int
+    containers: tuple[Container, ...]
+    is_value: bool
+    node: LaidNode | None
+    line_of: int
+
+
+def comments_of(text: str, root: LaidMapping) -> Iterator[LaidComment]:
+    """Yield the comments of a file, in order, but for those in its metadata."""
+    outermost = Container(path=(), column=column_of(text, root.start) if not root.flow else 0, is_list=False)
+    tokens = list(_tokens(text, root, (outermost,)))
+    before: _Token | None = None
+    metadata = next((entry for entry in root.entries if entry.key.node.text == METADATA_KEY), None)
+    for token in (*tokens, None):
+        start, end = 0 if before is None else before.end, len(text) if token is None else token.start
+        for found in _COMMENT.finditer(text, start, end):
+            if metadata is None or not metadata.key.start <= found.start() < metadata.end:
+                yield _comment(text, found, before, token, outermost)
+        if token is not None:
+            yield from _within(text, token)
+        before = token
+
+
+def _tokens(text: str, node: LaidNode, containers: tuple[Container, ...], line: int = 0) -> Iterator[_Token]:
+    match node:
+        case LaidMapping() if not node.flow:
+            for entry in node.entries:
+                key = entry.key
+                line = line_start(text, key.start)
+                yield _Token(
+                    start=key.start, end=entry.colon, containers=containers, is_value=False, node=key, line_of=line
+                )
+                inner = _container_of(text, entry.value, (*containers[-1].path, key.node.text))
+                yield from _tokens(text, entry.value, containers if inner is None else (*containers, inner), line)
+        case LaidSequence() if not node.flow:
+            at = node.start
+            for item in node.items:
+                dash = _dash(text, at, item.start)
+                yield _Token(
+                    start=dash,
+                    end=dash + 1,
+                    containers=containers,
+                    is_value=False,
+                    node=None,
+                    line_of=line_start(text, dash),
+                )
+                inner = _container_of(text, item, containers[-1].path)
+                below = containers if inner is None else (*containers, inner)
+                yield from _tokens(text, item, below, line_start(text, dash))
+                at = max(item.end, dash + 1)
+        case LaidScalar() | LaidMapping() | LaidSequence():
+            if node.start < node.end:
+                yield _Token(
+                    start=node.start, end=node.end, containers=containers, is_value=True, node=node, line_of=line
+                )
+        case _:
+            assert_never(node)
+
+
+def _container_of(text: str, node: LaidNode, path: tuple[str, ...]) -> Container | None:
+    if isinstance(node, LaidScalar) or node.flow:
+        return None
+    return Container(path=path, column=column_of(text, node.start), is_list=isinstance(node, LaidSequence))
+
+
+def _dash(text: str, start: int, end: int) -> int:
+    return next(
+        (found.start() for found in _DASH_OR_COMMENT.finditer(text, start, max(end, start + 1)) if found[0] == "-"),
+        start,
+    )
+
+
+def _comment(
+    text: str, found: re.Match[str], before: _Token | None, after: _Token | None, outermost: Container
+) -> LaidComment:
+    line = line_start(text, found.start())
+    own_line = not text[line : found.start()].strip(" \t")
+    if own_line or before is None:
+        container = _container(found.start() - line, before, after, outermost)
+    else:
+        container = before.containers[-1]
+    flow = before is not None and isinstance(before.node, LaidMapping | LaidSequence)
+    return LaidComment(
+        start=found.start(),
+        end=found.end(),
+        text=found[0][1:].rstrip(),
+        container=container,
+        own_line=own_line,
+        in_flow=False,
+        header_of=None,
+        behind_flow=flow and not own_line,
+        line=line if own_line or before is None else before.line_of,
+    )
+
+
+def _container(column: int, before: _Token | None, after: _Token | None, outermost: Container) -> Container:
+    if before is None:
+        return outermost
+    if after is not None and after.is_value:
+        return after.containers[-1]
+    common = 0
+    if after is not None:
+        pairs = zip(before.containers, after.containers, strict=False)
+        common = next((at for at, (one, other) in enumerate(pairs) if one is not other), -1)
+        if common < 0:
+            common = min(len(before.containers), len(after.containers))
+        if len(before.containers) == common < len(after.containers):
+            return after.containers[common]
+        place = after.containers[common - 1]
+        if column <= place.column:
+            return place
+    inner = before.containers[max(common - 1, 0) :]
+    return next((one for one in reversed(inner) if one.column <= column), inner[0])
+
+
+def _within(text: str, token: _Token) -> Iterator[LaidComment]:
+    """Yield the comments beside the sign of a block, and those in brackets or braces."""
+    node = token.node
+    match node:
+        case LaidScalar(style="|" | ">"):
+            stop = text.find("\n", node.start)
+            places = [(node.start, node.end if stop < 0 else min(stop, node.end))]
+        case LaidMapping() | LaidSequence():
+            places = _gaps(node)
+        case _:
+            return
+    for start, end in places:
+        for found in _COMMENT.finditer(text, start, end):
+            yield LaidComment(
+                start=found.start(),
+                end=found.end(),
+                text=found[0][1:].rstrip(),
+                container=token.containers[-1],
+                own_line=False,
+                in_flow=not isinstance(node, LaidScalar),
+                header_of=node if isinstance(node, LaidScalar) else None,
+                behind_flow=False,
+                line=token.line_of,
+            )
+
+
+def _gaps(node: LaidNode) -> list[tuple[int, int]]:
+    """Return what stands between the scalars of a collection."""
+    gaps: list[tuple[int, int]] = []
+    at = node.start
+    for scalar in _scalars(node):
+        gaps.append((at, scalar.start))
+        at = max(at, scalar.end)
+    gaps.append((at, node.end))
+    return gaps
+
+
+def _scalars(node: LaidNode) -> Iterator[LaidScalar]:
+    match node:
+        case LaidScalar():
+            yield node
+        case LaidMapping():
+            for entry in node.entries:
+                yield entry.key
+                yield from _scalars(entry.value)
+        case LaidSequence():
+            for item in node.items:
+                yield from _scalars(item)
+        case _:
+            assert_never(node)
+
+
+def entries_of(node: LaidNode) -> Iterator[LaidEntry]:
+    """Yield all entries of mappings below a node."""
+    match node:
+        case LaidScalar():
+            return
+        case LaidMapping():
+            for entry in node.entries:
+                yield entry
+                yield from entries_of(entry.value)
+        case LaidSequence():
+            for item in node.items:
+                yield from entries_of(item)
+        case _:
+            assert_never(node)
