@@ -23,7 +23,7 @@ from reconciler.policy.crossing import ScopeId
 from reconciler.policy.names import EXPECTED_KEY, EXPECTED_SCOPE
 from reconciler.policy.scope_files import ScopeFile
 from reconciler.policy.scope_values import Feed
-from reconciler.policy.sources import FOLDER, RULES_FILE
+from reconciler.policy.sources import FOLDER, RULES_FILE, TARGETS_FILE
 from reconciler.pysops.binary.arguments import TextTree
 from reconciler.pysops.config.creation_rules import CreationRule
 from reconciler.pysops.config.fields import did_you_mean
@@ -476,7 +476,9 @@ class Draft:
         """
         if problems := self.new_problems():
             raise InvalidInput(problems)
-        paths = self.changed
+        # targets.yaml last: of a move that is cut off, the files that are done name a host that no target has, and the
+        # same command finds the rest. The other way round nobody would know the old host any more.
+        paths = tuple(sorted(self.changed, key=TARGETS_FILE.__eq__))
         for index, path in enumerate(paths):
             try:
                 self._save(path)
