@@ -33,7 +33,9 @@ def set_(
     source: Source,
     decryptor: "Decryptor",
 ) -> None:
-    """Set a value in the files: asked for unseen, or from a pipe or a file.
+    """Set a value in the files.
+
+    It is asked for unseen, or comes from a pipe or a file.
 
     Never as an argument, which others on the machine could see. Makes file, scope and key as far as they are missing;
     bytes that are not text are stored as base64. Writes to files alone: apply brings it to the workspace.
@@ -51,7 +53,7 @@ def set_(
     draft = Draft(context.settings(decryptor=decryptor))
     spots_of(draft, selectors)  # a misspelt target must show before somebody has typed a value
     value = read_value(f"Value of {key}", source)
-    _tell(context, set_key(draft, selectors, key, value, file=file))
+    _tell(context, key, set_key(draft, selectors, key, value, file=file))
 
 
 @click.command()
@@ -79,7 +81,7 @@ def unset(
     found = unset_key(draft, selectors, key, if_exists=if_exists)
     if not found:
         click.echo("no changes: no scope has that key")
-    _tell(context, found)
+    _tell(context, key, found)
 
 
 @click.command()
@@ -101,17 +103,16 @@ def rename(context: Context, /, *, selectors: tuple[str, ...], old: str, new: st
     from reconciler.editing.setting import rename_key
 
     draft = Draft(context.settings(decryptor=decryptor))
-    _tell(context, rename_key(draft, selectors, old, new), key=f"{old} -> {new}")
+    _tell(context, f"{old} -> {new}", rename_key(draft, selectors, old, new))
 
 
-def _tell(context: Context, outcomes: "Iterable[Outcome]", key: str | None = None) -> None:
+def _tell(context: Context, key: str, outcomes: "Iterable[Outcome]") -> None:
     """Print what became of a key in each scope, and what comes next."""
     from reconciler.report import escape_text
 
     found = tuple(outcomes)
     for one in found:
-        detail = "" if key is None else f" {key}"
-        click.echo(escape_text(f"{one.what}  {one.spot}{detail}  {one.path}"))
+        click.echo(escape_text(f"{one.what}  {one.spot} {key}  {one.path}"))
         for remark in one.remarks:
             context.observer.say(f"note: {remark}")
     names = sorted({one.spot.target.name for one in found if one.what != "unchanged"})

@@ -86,8 +86,8 @@ def test_one_value_for_several_workspaces(run: Cli, repo: SecretsRepo, workspace
     repo.targets({"prod": workspace_server.fields, "demo": repo.embedded("demo")})
     shown = run("set", "prod/app", "demo/other", "prod/app", "key", stdin="shared").expect().stdout
     assert shown.splitlines() == [
-        "new  prod/app  secrets/prod/app.yaml",
-        "new  demo/other  secrets/demo/other.yaml",
+        "new  prod/app key  secrets/prod/app.yaml",
+        "new  demo/other key  secrets/demo/other.yaml",
     ]
     run("validate").expect()
     run("apply", "demo").expect()
@@ -168,7 +168,7 @@ def test_unset_takes_a_key_out_and_apply_deletes_it(
     for key in ("one", "two"):
         run("set", "prod/app", key, stdin=key).expect()
     run("apply", "prod").expect()
-    assert run("unset", "prod/app", "one").expect().stdout == "removed  prod/app  secrets/prod/app.yaml\n"
+    assert run("unset", "prod/app", "one").expect().stdout == "removed  prod/app one  secrets/prod/app.yaml\n"
     run("apply", "prod").expect()
     assert workspace_server.keys("app") == ["two"]
     done = run("unset", "prod/app", "two").expect()
