@@ -15,7 +15,7 @@ from reconciler.policy.sources import FOLDER, MAX_TOTAL_BYTES
 
 FED: Final = "git feeds it already; --merge adds what git lacks, and takes the values found where they differ"
 
-_MAX_PLAIN_BYTES: Final = 9 * 1024 * 1024
+_MAX_PLAIN_BYTES: Final = 8 * 1024 * 1024
 """Values per file. Encrypted, bytes take 16/9 of that, as base64 of base64; a file has at most 16 MiB."""
 
 
@@ -122,7 +122,7 @@ def check_size(draft: Draft) -> None:
 
 def _new(draft: Draft, spot: Spot, found: FoundScope, wish: Wish) -> Outcome:
     first = wish.file or f"{FOLDER}/{spot.target.name}/{found.scope}.yaml"
-    parts = tuple(_parts(found.keys))
+    parts = tuple(parts_of(found.keys))
     stem = first.removesuffix(".yml").removesuffix(".yaml")
     paths = (first, *(f"{stem}-{number}.yaml" for number in range(2, len(parts) + 1)))
     if taken := _taken(draft, paths):
@@ -153,7 +153,7 @@ def _taken(draft: Draft, paths: Iterable[str]) -> str | None:
     return next((there[path.casefold()] for path in paths if path.casefold() in there), None)
 
 
-def _parts(keys: Mapping[KeyName, SecretValue]) -> Iterator[dict[KeyName, SecretValue]]:
+def parts_of(keys: Mapping[KeyName, SecretValue]) -> Iterator[dict[KeyName, SecretValue]]:
     """Cut a scope into what fits into one file each; nearly always that is one."""
     part: dict[KeyName, SecretValue] = {}
     size = 0
