@@ -172,9 +172,33 @@ def past_of(root: Path, prefix: str, commit: str, paths: Collection[str]) -> Pas
     wanted = sorted(paths)[:_MAX_PAST_PATHS]
     if not wanted:
         return Past(files={}, complete=True)
+    try:
+        output = _log(root, checked_hash(commit), wanted)
+        found = [(name, from_root(path, prefix), blob) for name, path, blob in _versions(output)]
+        commits = list(dict.fromkeys(name for name, _, _ in found))
+        known = frozenset(commits[:MAX_PAST_COMMITS])
+        found = [each for each in found if each[0] in known]
+        kept, is_all = _affordable(root, [blob for _, _, blob in found])
+        data = blobs_of(root, kept)
+    except Refused:  # a history too long to be searched in time, or one that is not all there
+        return Past(files={}, complete=False)
+    files: dict[str, list[PastFile]] = {}
+    for name, path, blob in found:
+        if blob in data:
+            files.setdefault(path, []).append(PastFile(commit=name, data=data[blob]))
+    complete = is_all and len(commits) <= MAX_PAST_COMMITS and len(wanted) == len(paths) and not is_shallow(root)
+    return Past(files={path: tuple(versions) for path, versions in files.items()}, complete=complete)
+
+
+def _log(root: Path, commit: str, paths: list[str]) -> bytes:
     # By the first parent: what the branch held, merge by merge, and not what stood meanwhile on those merged to it.
-    output = ask(
+    # What the user has set for log is not asked for.
+    return ask(
         root,
+        "-c",
+        "log.follow=false",
+        "-c",
+        "log.diffMerges=separate",
         "log",
         "-z",
         "--format=%H",
@@ -185,25 +209,10 @@ def past_of(root: Path, prefix: str, commit: str, paths: Collection[str]) -> Pas
         "-m",
         "--no-show-signature",
         f"--max-count={MAX_PAST_COMMITS + 1}",
-        checked_hash(commit),
+        commit,
         "--",
-        *wanted,
+        *paths,
     )
-    found = [(commit, from_root(path, prefix), blob) for commit, path, blob in _versions(output)]
-    commits = list(dict.fromkeys(commit for commit, _, _ in found))
-    known = frozenset(commits[:MAX_PAST_COMMITS])
-    found = [each for each in found if each[0] in known]
-    kept, is_all = _affordable(root, [blob for _, _, blob in found])
-    try:
-        data = blobs_of(root, kept)
-    except Refused:
-        return Past(files={}, complete=False)
-    files: dict[str, list[PastFile]] = {}
-    for commit_, path, blob in found:
-        if blob in data:
-            files.setdefault(path, []).append(PastFile(commit=commit_, data=data[blob]))
-    complete = is_all and len(commits) <= MAX_PAST_COMMITS and len(wanted) == len(paths) and not is_shallow(root)
-    return Past(files={path: tuple(versions) for path, versions in files.items()}, complete=complete)
 
 
 def _versions(output: bytes) -> Iterator[tuple[str, str, str]]:

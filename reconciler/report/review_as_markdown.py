@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.errors import Severity
-from reconciler.report.escape import code_span, escape_text
-from reconciler.report.review_wording import Item, Name, extent, headline, items_of, some, span
+from reconciler.report.escape import code_span
+from reconciler.report.review_wording import Item, Name, extent, headline, items_of, shortened, some, span
 from reconciler.report.reviewed import HeadProblem, Rank, ReviewReport
 
 
@@ -24,7 +24,7 @@ _OPEN: Final = 15
 
 _MAX_PROBLEMS: Final = 20
 _MAX_PLACES: Final = 3
-_MAX_NAME_CHARS: Final = 160
+_MAX_NAME_CHARS: Final = 300
 _MAX_TEXT_CHARS: Final = 500
 
 MAX_CHARS: Final = 60_000
@@ -113,8 +113,11 @@ def _more(left: int) -> Iterator[str]:
 
 def _sentence(item: Item) -> str:
     sign = "" if item.symbol == "!" else f"{code_span(item.symbol)} "
-    words = "".join(_code(part.text) if isinstance(part, Name) else part.replace("->", "→") for part in item.phrase)
-    parts = [f"{sign}{words}"]
+    words = [_code(part.text) if isinstance(part, Name) else part.replace("->", "→") for part in item.phrase]
+    lead, colon, rest = words[0].partition(": ")
+    if item.symbol == "!" and colon:
+        words[0] = f"**{lead}:** {rest}"
+    parts = [f"{sign}{''.join(words)}"]
     if item.scopes:
         parts.append(f"in {_places(item.scopes)}")
     if item.files:
@@ -130,6 +133,4 @@ def _places(names: tuple[str, ...]) -> str:
 
 
 def _code(text: str, most: int = _MAX_NAME_CHARS) -> str:
-    """Return a code span of a name, and of one that is as long as a page of its beginning."""
-    shown = escape_text(text[: most + 1])
-    return code_span(shown if len(shown) <= most else f"{shown[:most]}…")
+    return code_span(shortened(text, most))

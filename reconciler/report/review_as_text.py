@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.errors import Severity
-from reconciler.report.escape import escape_text
 from reconciler.report.layout import Cell, Line, Tone, paint, sentence
-from reconciler.report.review_wording import Item, Name, extent, headline, items_of, some, span
+from reconciler.report.review_wording import Item, Name, extent, headline, items_of, shortened, some, span
 from reconciler.report.reviewed import Rank, ReviewReport
 
 
@@ -21,7 +20,7 @@ _MAX_ITEMS: Final = 200
 """Lines of one rank; whoever wants all of more than that asks for JSON."""
 
 _MAX_PLACES: Final = 4
-_MAX_NAME_CHARS: Final = 300
+_MAX_NAME_CHARS: Final = 600
 
 
 def render_review(report: ReviewReport, *, color: bool, width: int | None = None) -> str:
@@ -92,6 +91,4 @@ def _places(names: tuple[str, ...]) -> str:
 
 
 def _short(text: str) -> str:
-    """Return a name on one line, and of one that is as long as a page the beginning."""
-    shown = escape_text(text[: _MAX_NAME_CHARS + 1])
-    return shown if len(shown) <= _MAX_NAME_CHARS else f"{shown[:_MAX_NAME_CHARS]}…"
+    return shortened(text, _MAX_NAME_CHARS)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.errors import Severity
+from reconciler.report.escape import escape_text
 from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport, Sight
 from reconciler.report.wording import COMMIT_CHARS, count
 
@@ -38,6 +40,7 @@ class Item:
 
 
 _NONE: Final = "none"
+_NOT_AUTHENTICATION: Final = frozenset({"ledger_scope", "age_key_file", "workspace_id"})
 _UNREAD: Final = "is not read by the reconciler"
 
 _MAX_LISTED_KEYS: Final = 5
@@ -46,34 +49,34 @@ _MAX_LISTED_KEYS: Final = 5
 _HOLE: Final = re.compile(r"\{(\w+)\}")
 
 SENTENCES: Final = {
-    Kind.FILE_UNREADABLE: "cannot be read as it must be: what it changes does not show",
+    Kind.FILE_UNREADABLE: "unreadable: what this file changes does not show",
     Kind.VALUE_PLAIN: "not encrypted: the value of {key}",
     Kind.VALUE_COPIED: "a copy: {key} has the ciphertext of {before}, and will not open",
-    Kind.HOST_CHANGED: "host changed: values of {target} go to another place, {before} -> {after}",
+    Kind.HOST_CHANGED: "host changed: of {target}, {before} -> {after}",
     Kind.TARGET_ADDED: "target added: {target}, {after}",
     Kind.TARGET_RENAMED: "target renamed: {before} -> {after}",
     Kind.TARGET_FIELD_CHANGED: "{field} changed: {before} -> {after}",
-    Kind.TARGET_ENTRY_ADDED: "{field} of {target}: {subject} added",
-    Kind.TARGET_ENTRY_REMOVED: "{field} of {target}: {subject} removed",
+    Kind.TARGET_ENTRY_ADDED: "{field}: {subject} added, target {target}",
+    Kind.TARGET_ENTRY_REMOVED: "{field}: {subject} removed, target {target}",
     Kind.AGE_KEY_CHANGED: "identity changed: {target} opens files with another one",
-    Kind.RECIPIENT_ADDED: "recipient added: {subject} can read every value",
-    Kind.RULES_FILE_CHANGED: "other rules of sops count: {before} -> {after}",
-    Kind.RULE_RECIPIENT_ADDED: "rule for {subject}: recipient {after} added",
-    Kind.RULE_RECIPIENT_REMOVED: "rule for {subject}: recipient {after} removed",
-    Kind.RULE_ADDED: "rule added for {subject}",
-    Kind.RULE_REMOVED: "rule removed for {subject}",
-    Kind.RULE_CHANGED: "rule for {subject}: {field} {before} -> {after}",
-    Kind.RULES_REORDERED: "rules stand in another order: the first that matches decides",
-    Kind.FILE_UNDER_OTHER_RULE: "another rule decides who may open it: {before} -> {after}",
+    Kind.RECIPIENT_ADDED: "recipient added: {subject} can open the file",
+    Kind.RULES_FILE_CHANGED: "rules exchanged: another .sops.yaml counts, {before} -> {after}",
+    Kind.RULE_RECIPIENT_ADDED: "recipient added: {after} to the rule for {subject}",
+    Kind.RULE_RECIPIENT_REMOVED: "recipient removed: {after} from the rule for {subject}",
+    Kind.RULE_ADDED: "rule added: for {subject}",
+    Kind.RULE_REMOVED: "rule removed: for {subject}",
+    Kind.RULE_CHANGED: "rule changed: for {subject}, {field} {before} -> {after}",
+    Kind.RULES_REORDERED: "rules reordered: the first that matches decides",
+    Kind.FILE_UNDER_OTHER_RULE: "rule exchanged: another one decides who may open a file, {before} -> {after}",
     Kind.RECIPIENT_REMOVED: "recipient removed: {subject}",
-    Kind.FILE_SETTING_CHANGED: "{field} of the file: {before} -> {after}",
+    Kind.FILE_SETTING_CHANGED: "encryption changed: {field} of the file, {before} -> {after}",
     Kind.ACL_ADDED: "grant added: {subject} gets {after}",
     Kind.ACL_RAISED: "grant widened: {subject} {before} -> {after}",
-    Kind.ACLS_UNMANAGED: "grants are left alone from now on, whoever has them",
+    Kind.ACLS_UNMANAGED: "grants let go: whoever has one keeps it from now on",
     Kind.FILE_ROLLED_BACK: "went back: it was written {after}, and what stood there {before}",
     Kind.VALUE_ROLLED_BACK: "went back: {key} has the value of commit {commit}",
-    Kind.FILE_REKEYED: "encrypted anew as a whole, with a new data key: which of {values} changed cannot be seen",
-    Kind.SCOPE_FED_BY_FILE: "fed by a further file",
+    Kind.FILE_REKEYED: "re-encrypted as a whole: a new data key, and which of {values} changed cannot be seen",
+    Kind.SCOPE_FED_BY_FILE: "a further file feeds keys",
     Kind.FILE_MOVED: "file moved: {before} -> {after}",
     Kind.TARGET_REMOVED: "target {target}, {before}: what was written there stays",
     Kind.SCOPE_REMOVED: "scope {place} with {keys}",
@@ -127,7 +130,7 @@ def _is_said(one: Difference, whole: set[tuple[Kind, str | None, str]]) -> bool:
     """Tell whether a difference goes without saying, as its whole scope comes or goes."""
     of_scope = one.target, (one.scope or "").lower()
     match one.kind:
-        case Kind.KEY_ADDED:
+        case Kind.KEY_ADDED | Kind.ROTATION_CHANGED:
             return (Kind.SCOPE_ADDED, *of_scope) in whole
         case Kind.KEY_REMOVED | Kind.ACL_REMOVED:
             return (Kind.SCOPE_REMOVED, *of_scope) in whole
@@ -178,7 +181,7 @@ def _item(group: Sequence[Difference], report: ReviewReport) -> Item:
         phrase=(*told(first), *_keys(first, report)),
         scopes=tuple(dict.fromkeys(scopes)) if first.kind not in _SAY_SCOPE else (),
         files=tuple(dict.fromkeys(files)) if first.kind is not Kind.OTHER_FILE else (),
-        rekeyed=first.rekeyed,
+        rekeyed=first.rekeyed and first.rank is Rank.FIRST,
     )
 
 
@@ -234,7 +237,8 @@ def _words_of(one: Difference) -> str:
         case Kind.KEY_CHANGED if one.before is not None or one.after is not None:
             return "key {key} changed, and so did its form: {before} -> {after}"
         case Kind.TARGET_FIELD_CHANGED if one.target is not None:
-            return "{field} of {target} changed: {before} -> {after}"
+            what = "authentication" if one.field not in _NOT_AUTHENTICATION else "target"
+            return f"{what} changed: {{field}} of {{target}}, {{before}} -> {{after}}"
         case Kind.PRUNE_CHANGED if one.after == "all":
             return "prune {before} -> {after}: keys and grants that git does not name are deleted, whoever made them"
         case _:
@@ -259,16 +263,17 @@ def _filled(one: Difference, hole: str) -> str | Name:
 
 def headline(report: ReviewReport) -> str:
     """Return the review in one line."""
-    found = {rank: len(items_of(report, rank)) for rank in Rank}
+    number = {rank: len(items_of(report, rank)) for rank in Rank}
     words = [
-        f"{found[Rank.FIRST]} to look at first" if found[Rank.FIRST] else "",
-        count(found[Rank.GONE], "deletion") if found[Rank.GONE] else "",
-        count(found[Rank.CHANGE], "change") if found[Rank.CHANGE] else "",
-        f"{count(found[Rank.ALSO], 'file')} outside" if found[Rank.ALSO] else "",
+        f"{number[Rank.FIRST]} to look at first" if number[Rank.FIRST] else "",
+        count(number[Rank.GONE], "deletion") if number[Rank.GONE] else "",
+        count(number[Rank.CHANGE], "change") if number[Rank.CHANGE] else "",
+        f"{count(number[Rank.ALSO], 'file')} outside" if number[Rank.ALSO] else "",
     ]
-    problems = len(report.problems)
-    if problems:
-        words.insert(0, count(problems, "problem"))
+    warnings = sum(found.problem.severity is Severity.WARNING for found in report.problems)
+    problems = len(report.problems) - warnings
+    words.insert(0, count(problems, "problem") if problems else "")
+    words.append(count(warnings, "warning") if warnings else "")
     return ", ".join(filter(None, words)) or "no changes"
 
 
@@ -280,11 +285,25 @@ def span(report: ReviewReport) -> tuple[str, str | None, str]:
 
 def extent(report: ReviewReport) -> str:
     """Return how many files differ."""
-    words = f"{count(report.files, 'file')} of the reconciler"
-    return f"{words}, {report.other_files} not looked at" if report.other_files else words
+    words = f"{count(report.files, 'file')} compared"
+    return f"{words}, {count(report.other_files, 'other')} not looked at" if report.other_files else words
 
 
 def some(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:
     """Return the first of ``names``, and how many more there are."""
     every = tuple(names)
     return every[:most], max(0, len(every) - most)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a name, escaped, and of one that is as long as a page both ends.
+
+    Both, as whoever writes it could otherwise put what matters behind what is shown.
+    """
+    if len(text) <= most:
+        shown = escape_text(text)
+        if len(shown) <= most:
+            return shown
+    half = most // 2
+    # Escaped before it is cut: an escape may be ten times as long as what it stands for.
+    return f"{escape_text(text[:half])[:half]}…{escape_text(text[-half:])[-half:]}"

@@ -35,6 +35,9 @@ class GitFacts:
     """Of each file that changed, in the whole repository: its path from the top, that from the directory of the run,
     and ``A``, ``D``, ``M`` or ``T``."""
 
+    hidden: Sequence[Problem] = ()
+    """Remarks about attributes that hide what changed from whoever reviews it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -68,21 +71,22 @@ def compare(base: Tree, head: Tree, facts: GitFacts) -> Comparison:
     before, now = side_of(base.policy, names_before), side_of(head.policy, names_now)
     pairs = pairs_of(before, now)
     past = PastSeals(facts.past)
+    read = _read(base) | _read(head)
+    differing = frozenset(path for path in read if _bytes_of(base, path) != _bytes_of(head, path))
     found = [
         *_targets(base, head),
         *rule_differences(base.policy, head.policy),
         *rerouted(base.policy, head.policy),
-        *file_differences(before, now, pairs, past),
+        *file_differences(before, now, pairs, past, differing),
         *ScopeComparison(before, now, pairs, past).differences(),
     ]
     found = [*_without_repetition(found)]
     found += _rewritten(found, pairs)
-    read = _read(base) | _read(head)
     outside, others = outside_differences(facts.changes, read)
     return Comparison(
         differences=in_order(iter((*found, *outside))),
-        problems=_problems(base.policy, head.policy),
-        files=sum(_bytes_of(base, path) != _bytes_of(head, path) for path in read),
+        problems=_problems(base.policy, head.policy, facts.hidden),
+        files=len(differing),
         other_files=others,
         remarks=tuple(_remarks(base)),
     )
@@ -104,10 +108,10 @@ def _targets(base: Tree, head: Tree) -> Iterator[Difference]:
 
 
 def _without_repetition(found: Sequence[Difference]) -> Iterator[Difference]:
-    """Leave out what goes without saying: that the values of a file went back that did so as a whole."""
+    """Leave out what goes without saying of a file that went back as a whole: it is known to the byte."""
     whole = {one.path for one in found if one.kind is Kind.FILE_ROLLED_BACK and one.commit is not None}
     for one in found:
-        if not (one.kind is Kind.VALUE_ROLLED_BACK and one.path in whole):
+        if not (one.kind in {Kind.VALUE_ROLLED_BACK, Kind.FILE_REKEYED} and one.path in whole):
             yield one
 
 
@@ -134,10 +138,10 @@ def _bytes_of(tree: Tree, path: str) -> bytes | None:
     return rules.data if rules is not None and rules.path == path else tree.sources.files.get(path)
 
 
-def _problems(base: Policy, head: Policy) -> tuple[HeadProblem, ...]:
+def _problems(base: Policy, head: Policy, hidden: Sequence[Problem]) -> tuple[HeadProblem, ...]:
     """Return all that is wrong with the head, and what of the rest is new; lines may have moved."""
     known = {_sense(problem) for problem in (*base.problems(), *base.lint())}
-    found = {problem: _sense(problem) not in known for problem in (*head.problems(), *head.lint())}
+    found = {problem: _sense(problem) not in known for problem in (*head.problems(), *head.lint(), *hidden)}
     return tuple(
         HeadProblem(problem=problem, is_new=is_new)
         for problem, is_new in sorted(found.items(), key=lambda each: _place(each[0]))

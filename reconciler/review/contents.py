@@ -33,6 +33,9 @@ class Value:
     form: Form | None
     """None where it has none that is known."""
 
+    neighbours: tuple[str | None, str | None]
+    """The keys above and below it in its scope; None where it is the first or last."""
+
     envelope: Envelope | None = field(repr=False)
     """What is encrypted; None where nothing is, or only a part."""
 
@@ -112,7 +115,9 @@ def values_of(file: ScopeFile) -> Iterator[Value]:
             continue
         for host in top.value.entries:
             for scope in host.value.entries if isinstance(host.value, Tree) else ():
-                for key in scope.value.entries if isinstance(scope.value, Tree) else ():
+                keys = scope.value.entries if isinstance(scope.value, Tree) else ()
+                names = [None, *(key.key.text for key in keys), None]
+                for place, key in enumerate(keys):
                     form, envelope = _taken_apart(key.value)
                     yield Value(
                         path=file.path,
@@ -121,6 +126,7 @@ def values_of(file: ScopeFile) -> Iterator[Value]:
                         key=key.key.text,
                         line=key.key.mark.line,
                         form=form,
+                        neighbours=(names[place], names[place + 2]),
                         envelope=envelope,
                     )
 

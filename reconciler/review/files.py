@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from reconciler.policy import Policy, ScopeFile
+from reconciler.policy import ScopeFile
 from reconciler.pysops import Metadata
 from reconciler.pysops.sops_metadata import SELECTORS
 from reconciler.report.reviewed import Difference, Kind, Rank
@@ -114,22 +114,27 @@ def _wrapped(metadata: Metadata) -> frozenset[str]:
     return frozenset(key.enc for key in metadata.wrapped_keys)
 
 
-def file_differences(base: Side, head: Side, pairs: Mapping[str, FilePair], past: "PastSeals") -> Iterator[Difference]:
-    """Yield what differs between files as files."""
+def file_differences(
+    base: Side, head: Side, pairs: Mapping[str, FilePair], past: "PastSeals", differing: Collection[str]
+) -> Iterator[Difference]:
+    """Yield what differs between files as files.
+
+    Args:
+        base: one of the trees.
+        head: the other one.
+        pairs: see `pairs_of`.
+        past: what the base had before.
+        differing: paths of files that are not the same, to the byte.
+    """
     for pair in pairs.values():
         if pair.is_changed:
             yield from _file(pair, past)
     for file in head.policy.unreadable:
-        if not _is_same_unreadable(base.policy, file.path):
+        if file.path in differing:
             yield Difference(kind=Kind.FILE_UNREADABLE, rank=Rank.FIRST, path=file.path)
     kept = {pair.then_path for pair in pairs.values()} | {file.path for file in head.policy.unreadable}
     for path in base.files.keys() - kept:
         yield Difference(kind=Kind.FILE_REMOVED, rank=Rank.CHANGE, path=path)
-
-
-def _is_same_unreadable(base: Policy, path: str) -> bool:
-    """Tell whether a file could not be read at the base either: the problems say so, and nothing of it counts."""
-    return any(file.path == path for file in base.unreadable)
 
 
 def _file(pair: FilePair, past: "PastSeals") -> Iterator[Difference]:

@@ -51,7 +51,13 @@ def _compared(before: SopsRules, after: SopsRules) -> Iterator[Difference]:
         yield Difference(kind=Kind.RULE_REMOVED, rank=Rank.FIRST, path=path, subject=_shown(name))
     for name in new.keys() - old.keys():
         rule = new[name]
-        yield Difference(kind=Kind.RULE_ADDED, rank=Rank.FIRST, path=path, line=rule.mark.line, subject=_shown(name))
+        yield Difference(
+            kind=Kind.RULE_ADDED,
+            rank=Rank.FIRST,
+            path=path,
+            line=rule.mark.line,
+            subject=_shown(name),
+        )
         for recipient in sorted(rule.recipients):
             yield _of_rule(Kind.RULE_RECIPIENT_ADDED, path, rule, name, recipient)
     for name in old.keys() & new.keys():

@@ -25,6 +25,9 @@ class Span:
     head: str | None
     """Full hash; None for the work tree."""
 
+    is_checked_out: bool
+    """The head is what the work tree was made of: git knows attributes of no other commit."""
+
     remarks: tuple[str, ...]
 
 
@@ -55,8 +58,13 @@ def review(
     span = _span(root, checkout, base=base, head=head, work_tree=work_tree)
     before = checkout.read_commit(span.base)
     now = checkout.read_work_tree() if span.head is None else checkout.read_commit(span.head)
-    past = git.past_of(root, checkout.prefix, span.base, _changed_files(before, now))
-    facts = GitFacts(past=_versions(past), changes=tuple(_changes(root, checkout.prefix, span)))
+    changed = _changed_files(before, now)
+    past = git.past_of(root, checkout.prefix, span.base, changed)
+    facts = GitFacts(
+        past=_versions(past),
+        changes=tuple(_changes(root, checkout.prefix, span)),
+        hidden=git.hidden_changes(root, sorted(changed)) if span.is_checked_out else (),
+    )
     found = compare(
         Tree(sources=before, policy=policy.load(before, extra_hosts)),
         Tree(sources=now, policy=policy.load(now, extra_hosts)),
@@ -107,6 +115,7 @@ def _span(root: Path, checkout: git.Checkout, *, base: str | None, head: str | N
         base=parted,
         base_name=None if name == parted else name,
         head=None if work_tree else tip,
+        is_checked_out=tip == checkout.head_commit,
         remarks=tuple(remarks),
     )
 

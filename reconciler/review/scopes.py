@@ -248,7 +248,7 @@ def _renamed(gone: list[Value], new: list[Value], pairs: Mapping[str, FilePair])
     """Return key that is gone to the new one that it seems to have become.
 
     A value is encrypted anew under another name, so that nothing proves it. Told is what is the only pair in its file
-    of one form and length.
+    of one form and length, and has the same neighbour.
     """
 
     def looks(value: Value, path: str | None) -> tuple[object, ...]:
@@ -264,8 +264,14 @@ def _renamed(gone: list[Value], new: list[Value], pairs: Mapping[str, FilePair])
     return {
         olds[0].key: now[looking][0]
         for looking, olds in before.items()
-        if len(olds) == 1 and len(now.get(looking, ())) == 1 and olds[0].envelope is not None
+        if len(olds) == 1 and len(now.get(looking, ())) == 1 and _fits(olds[0], now[looking][0])
     }
+
+
+def _fits(old: Value, new: Value) -> bool:
+    """Tell whether a key may have become another one where it stood."""
+    stands = any(one == other for one, other in zip(old.neighbours, new.neighbours, strict=True))
+    return stands and old.envelope is not None
 
 
 def _forms(before: Value, now: Value) -> dict[str, str | None]:
