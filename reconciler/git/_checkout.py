@@ -1,13 +1,14 @@
 """One look at the repository for all that a run asks of it."""
 
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from reconciler.errors import Refused, escaped
 from reconciler.git import _commit, _work_tree
 from reconciler.git._places import from_root, nearest_rules
-from reconciler.git._program import Repository, ask, git_folder, repository
+from reconciler.git._program import Repository, ask, git_folder, repository, run
 from reconciler.policy.sources import FOLDER, Sources
 
 
@@ -110,6 +111,25 @@ class Checkout:
             )
         paths = (_path(record) for record in records)
         return tuple(sorted({escaped(from_root(os.fsdecode(path), where.prefix)) for path in paths if path}))
+
+    def ignored(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return those of ``paths`` that a commit would leave out, as somebody's ``.gitignore`` names them.
+
+        Args:
+            paths: relative to the directory of the run, none of which begins with a colon.
+
+        Returns:
+            Without those that git knows already; none where git cannot be asked.
+        """
+        names = "".join(f"{path}\0" for path in paths)
+        # It refuses to take paths literally, and takes a colon in front for magic.
+        command = ("--no-literal-pathspecs", "check-ignore", "-z", "--stdin")
+        try:
+            done = run(self._root, command, stdin=os.fsencode(names))
+        except (FileNotFoundError, Refused):
+            return ()
+        # Exit code 1 means that it ignores none of them.
+        return tuple(os.fsdecode(path) for path in done.stdout.split(b"\0") if path) if done.returncode == 0 else ()
 
 
 def _path(record: bytes) -> bytes:
