@@ -10,7 +10,7 @@ import click
 
 from reconciler import terminal
 from reconciler.cli.options import Context, all_targets, leave, reporting, requesting
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, UsageError
 
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     help="Also list what will be overdue in so many days.",
 )
 @click.option("--all-keys", is_flag=True, help="Also list what is within its limit, or has no rotation rule.")
+@click.option(
+    "--revoked",
+    metavar="RECIPIENT",
+    help="Instead, offline: what this recipient could ever read and is not known to have changed since.",
+)
+@click.option("--all-refs", is_flag=True, help="With --revoked: look at all branches and tags, not only at HEAD.")
 @click.pass_obj
 def audit(
     context: Context,
@@ -42,6 +48,7 @@ def audit(
     output_file: Path | None,
     within_days: int,
     all_keys: bool,
+    revoked: str | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Show which values are due for another one.
@@ -49,10 +56,14 @@ def audit(
     By age: values older than the rotation rules of their scope allow, due soon, or of unknown age. Needs no key of the
     files. Exit code 3 when something is overdue.
 
+    By who left: with --revoked every value that a recipient could read at any commit, and that is not known to have
+    changed since. Keys of the files, where there are any, are used to compare. Exit code 3 when anything is listed.
+
     \b
     Examples:
       reconciler audit prod
       reconciler audit --all --within 30 -o markdown --output-file audit.md
+      reconciler audit --revoked age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq
     """
     from reconciler import report
     from reconciler.auditing.ages import audit as run
@@ -62,8 +73,14 @@ def audit(
         failed = failed_audit(settings, error, within_days=within_days)
         return report.render_ages_markdown(failed) if form == "markdown" else report.render_ages_json(failed)
 
+    all_refs = options.pop("all_refs")
     settings = context.settings(selectors, **options)
     terminal.check_output_file(output_file, context.root)
+    if revoked is not None:
+        _show_revoked(settings, revoked, form, output_file, all_refs=all_refs)
+        return
+    if all_refs:
+        raise UsageError("--all-refs is about the history of files", advice="give --revoked RECIPIENT with it")
     with terminal.reported_failure(settings, form, output_file, document=document):
         found = run(settings, context.observer, within_days=within_days, now=datetime.now(UTC))
     terminal.show(
@@ -72,6 +89,26 @@ def audit(
         text=partial(report.render_ages, found, every=all_keys, width=terminal.columns(sys.stdout)),
         markdown=partial(report.render_ages_markdown, found, every=all_keys),
         json=partial(report.render_ages_json, found),
+    )
+    leave(found.exit_code)
+
+
+def _show_revoked(settings: "Settings", recipient: str, form: str, output_file: Path | None, *, all_refs: bool) -> None:
+    """Print what a recipient could read, and end the command."""
+    from reconciler import report
+    from reconciler.auditing.revoked import revoked as run
+
+    def document(_settings: "Settings", error: ReconcilerError) -> str:
+        return report.render_error_markdown(error) if form == "markdown" else report.render_error_json(error)
+
+    with terminal.reported_failure(settings, form, output_file, document=document):
+        found = run(settings, recipient, all_refs=all_refs)
+    terminal.show(
+        form,
+        output_file=output_file,
+        text=partial(report.render_revoked, found, width=terminal.columns(sys.stdout)),
+        markdown=partial(report.render_revoked_markdown, found),
+        json=partial(report.render_revoked_json, found),
     )
     leave(found.exit_code)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from reconciler.git._attributes import hidden_changes
 from reconciler.git._checkout import Checkout
 from reconciler.git._commit import read_before
+from reconciler.git._file_history import Commit, FileHistory, FileVersion, contents, file_history
 from reconciler.git._history import ancestry, authors
 from reconciler.git._places import from_root
 from reconciler.git._review import ChangedPath, Past, PastFile, changed_paths, merge_base, past_of, resolve, usual_base
@@ -24,6 +25,9 @@ from reconciler.policy.sources import Sources
 __all__ = [
     "ChangedPath",
     "Checkout",
+    "Commit",
+    "FileHistory",
+    "FileVersion",
     "GitFailed",
     "NewBranch",
     "Past",
@@ -32,6 +36,8 @@ __all__ = [
     "authors",
     "branch_name",
     "changed_paths",
+    "contents",
+    "file_history",
     "from_root",
     "head_commit",
     "hidden_changes",
