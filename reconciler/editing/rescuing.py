@@ -24,13 +24,20 @@ def rescue(draft: Draft, observer: Observer, where: Sequence[Path]) -> None:
     with left_behind(where) as folders:
         for folder in folders:
             if folder.about.root != root:
-                command = f"reconciler -C {shlex.quote(folder.about.root)} edit {shlex.quote(folder.about.file)}"
                 observer.say(
                     f"note: {folder.path} was left by an edit elsewhere that was killed, and holds plain text; "
-                    f"to keep it encrypted: {command}"
+                    + _way_out(folder)
                 )
                 continue
             observer.say(f"note: an edit of {escaped(folder.about.file)} was killed; {_rescued(draft, folder)}")
+
+
+def _way_out(folder: PrivateFolder) -> str:
+    """Return what to do with a folder that is about another tree."""
+    about = folder.about
+    if not Path(about.root).is_dir():
+        return "the directory that it is about is gone: delete it"
+    return f"to keep it encrypted: reconciler -C {shlex.quote(about.root)} edit {shlex.quote(about.file)}"
 
 
 def _rescued(draft: Draft, folder: PrivateFolder) -> str:
