@@ -7,7 +7,7 @@ import pytest
 from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_INVALID_INPUT, EXIT_REFUSED, EXIT_USAGE
 from tests.support.age_keys import AgeKey
 from tests.support.cli import Cli
-from tests.support.secrets_repo import SecretsRepo
+from tests.support.secrets_repo import Secrets, SecretsRepo
 from tests.support.sops_tool import SopsTool
 from tests.support.workspace_server import WorkspaceServer
 
@@ -34,7 +34,7 @@ def two(repo: SecretsRepo) -> SecretsRepo:
     """Have two files for prod, one of which feeds dev, too; and one beside them."""
     repo.embedded("demo")
     repo.write("secrets/targets.yaml", _TARGETS)
-    shared = {OLD: {"a": {"k": "first", "b": b"\xff", "e": ""}}, f"{DEV}?o=77": {"a": {"k": "other"}}}
+    shared: Secrets = {OLD: {"a": {"k": "first", "b": b"\xff", "e": ""}}, f"{DEV}?o=77": {"a": {"k": "other"}}}
     repo.scope_file("prod/a.yaml", shared, acls=["<READ users>"])
     repo.scope_file("zeta/b.yaml", {OLD: {"b": {"k": "second"}}})
     repo.scope_file("demo/c.yaml", {"demo": {"c": {"k": "third"}}})
