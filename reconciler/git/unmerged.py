@@ -77,3 +77,57 @@ def add(root: Path, path: str) -> None:
         Refused: git could not.
     """
     ask(root, "add", "--", path)
+
+
+def merge_lines(root: Path, ours: Path, base: Path, theirs: Path, marker_size: int) -> int:
+    """Merge plain files line by line, as git does by itself; the result goes into that of our side.
+
+    Returns:
+        How many conflicts there are, 127 at most.
+
+    Raises:
+        Refused: git could not.
+    """
+    labels = ("-L", "ours", "-L", "base", "-L", "theirs")
+    arguments = ("merge-file", "-q", f"--marker-size={marker_size}", *labels, "--", str(ours), str(base), str(theirs))
+    done = run(root, arguments)
+    if done.returncode > _MOST_CONFLICTS:
+        raise Refused("git merge-file failed", advice="look at the file with git status and git diff")
+    return done.returncode
+
+
+_MOST_CONFLICTS: Final = 127
+
+
+def marker_size(root: Path, path: str) -> int | None:
+    """Return how large conflict markers are to be in a file, as its attributes say; None when they do not.
+
+    Raises:
+        Refused: git could not be asked.
+    """
+    value = ask(root, "check-attr", "-z", "conflict-marker-size", "--", path).split(b"\0")[2:3]
+    return int(value[0]) if value and value[0].isdigit() else None
+
+
+def merge_attribute(root: Path, path: str) -> str:
+    """Return the merge driver that attributes name for a file; ``unspecified`` when they name none.
+
+    Raises:
+        Refused: git could not be asked.
+    """
+    return os.fsdecode(ask(root, "check-attr", "-z", "merge", "--", path).split(b"\0")[2])
+
+
+def config(root: Path, name: str) -> str | None:
+    """Return a setting of the repository alone, without those of the user; None when there is none."""
+    done = run(root, ("config", "--local", "--get", name))
+    return os.fsdecode(done.stdout.removesuffix(b"\n")) if done.returncode == 0 else None
+
+
+def set_config(root: Path, name: str, value: str) -> None:
+    """Write a setting into the configuration of the repository.
+
+    Raises:
+        Refused: git could not.
+    """
+    ask(root, "config", "--local", name, value)
