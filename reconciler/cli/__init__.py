@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__, terminal
-from reconciler.cli import auditing, importing, looking, runs, setting
+from reconciler.cli import auditing, importing, looking, merging, runs, setting
 from reconciler.cli.options import Context
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_WORKSPACE, ReconcilerError
 
@@ -94,6 +94,7 @@ _ROOMS = (
     setting,
     auditing,
     importing,
+    merging,
 )
 """Modules with commands, in the order in which ``--help`` shows them. Each has a HEADING and its COMMANDS."""
 
