@@ -259,9 +259,10 @@ def _remote(root: Path, origin: str | None) -> tuple[str, str | None]:
     only = names if len(names) == 1 else []
     found = next((wish for wish in (*wishes, *only) if wish in names), None)
     if found is None:
-        lacking = "there is no remote" if not names else "there are several remotes, and none is called origin"
+        several = "there are several remotes, and nothing says which to push to"
+        lacking = several if names else "there is no remote to push to"
         raise Refused(
-            f"--pr: {lacking} to push to; nothing was written",
+            f"--pr: {lacking}; nothing was written",
             advice="add one with git remote add, or say which with git config remote.pushDefault NAME",
         )
     base = merged.removeprefix(_HEADS) if merged is not None and followed == found else None

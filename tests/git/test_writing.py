@@ -261,7 +261,7 @@ def test_several_remotes_need_a_word_which_one(repo: SecretsRepo, environ: Mappi
     repo.commit()
     for name in ("one", "two"):
         repo.git("remote", "add", name, f"https://{name}.example.com")
-    with pytest.raises(Refused, match="several remotes"):
+    with pytest.raises(Refused, match="several remotes, and nothing says which"):
         _prepare(repo, environ, to_push=True)
     repo.git("config", "remote.pushDefault", "two")
     assert _prepare(repo, environ, to_push=True).remote == "two"
