@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from reconciler import __version__, terminal
-from reconciler.cli import auditing, importing, looking, merging, runs, setting
+from reconciler.cli import auditing, editor, importing, looking, merging, reviewing, rotating, runs, setting, starting
 from reconciler.cli.options import Context
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_WORKSPACE, ReconcilerError
 
@@ -89,9 +89,13 @@ def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
 
 
 _ROOMS = (
+    starting,
     runs,
     looking,
+    reviewing,
     setting,
+    editor,
+    rotating,
     auditing,
     importing,
     merging,
