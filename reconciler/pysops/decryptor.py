@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final, Self, assert_never
 
 from reconciler.pysops.child import Children
 from reconciler.pysops.crypt import decrypt
-from reconciler.pysops.document import Document
+from reconciler.pysops.document import Document, parse
 from reconciler.pysops.errors import BinaryError, DecryptionError, NoIdentity, SopsError
 from reconciler.pysops.identities import Identities
+from reconciler.pysops.key_groups import recover_data_key
 from reconciler.pysops.leaving import bare, frameless
 from reconciler.pysops.sops_metadata import Metadata, read_metadata
 from reconciler.pysops.wrapped_keys import Recipient
@@ -147,6 +148,40 @@ class Unlocker:
         """Whether the program may have to ask for a passphrase, or for a touch of a token."""
         return self.identities.look_everywhere().needs_sops
 
+    def data_key(self, file: LockedFile) -> bytes:
+        """Return the data key of a file, for whoever writes it anew with the same one.
+
+        The program never tells it: it is asked to encrypt it to a recipient that exists for this alone, in memory.
+
+        Raises:
+            SopsError: as for `unlock`; the MAC is not looked at.
+        """
+        why: NoIdentity | None = None
+        if self._decryptor is not Decryptor.SOPS:
+            try:
+                return recover_data_key(file.metadata, self.identities)
+            except NoIdentity as error:
+                if not self._may_ask_program(file):
+                    raise
+                why = bare(error)
+        return self._data_key_by_sops(file, why)
+
+    def _data_key_by_sops(self, file: LockedFile, why: NoIdentity | None) -> bytes:
+        from pyrage import x25519
+
+        own = x25519.Identity.generate()
+        try:
+            given = self.program().give_to(file.document, str(own.to_public()), named=file.named)
+            return recover_data_key(
+                read_metadata(parse(given)), Identities.from_text(str(own), "a key that was made for this")
+            )
+        except SopsError as error:
+            raise bare(_joined(why, error) if why is not None and _is_about_keys(error) else error) from None
+
+    def _may_ask_program(self, file: LockedFile) -> bool:
+        others = any(recipient.kind != "age" for recipient in file.metadata.recipients)
+        return self._decryptor is Decryptor.AUTO and (others or self._asks)
+
     def _in_process(self, file: LockedFile) -> dict[str, object] | SopsError | _ForSops:
         """Open a file without the program, or say that the program has to."""
         match self._decryptor:
@@ -162,8 +197,7 @@ class Unlocker:
             return decrypt(file.document, self.identities)
         except NoIdentity as error:
             failure: SopsError = error
-            others = any(recipient.kind != "age" for recipient in file.metadata.recipients)
-            if self._decryptor is Decryptor.AUTO and (others or self._asks):
+            if self._may_ask_program(file):
                 return _ForSops(why=error)
         except SopsError as error:
             failure = error
@@ -177,14 +211,19 @@ class Unlocker:
             why: why it was not opened in-process, if that was tried.
         """
         try:
-            return self._sops().decrypt(file.document, named=file.named)
+            return self.program().decrypt(file.document, named=file.named)
         except SopsError as error:
             failure = error
-        if why is not None and (isinstance(failure, NoIdentity | BinaryError) or type(failure) is DecryptionError):
+        if why is not None and _is_about_keys(failure):
             failure = _joined(why, failure)
         return bare(failure)
 
-    def _sops(self) -> "SopsBinary":
+    def program(self) -> "SopsBinary":
+        """Return the sops program, which is looked for once.
+
+        Raises:
+            BinaryError: there is none that is fit for use.
+        """
         # Imported only here: nearly all files are opened in-process, and it takes a tenth of the start-up of a plan.
         from reconciler.pysops.binary import SopsBinary
 
@@ -204,6 +243,10 @@ class Unlocker:
 
 def _settled(opened: Iterable[dict[str, object] | SopsError | _ForSops]) -> Iterable[dict[str, object] | SopsError]:
     return (one for one in opened if not isinstance(one, _ForSops))
+
+
+def _is_about_keys(failure: SopsError) -> bool:
+    return isinstance(failure, NoIdentity | BinaryError) or type(failure) is DecryptionError
 
 
 def _joined(why: NoIdentity, failure: SopsError) -> SopsError:

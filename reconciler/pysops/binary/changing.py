@@ -130,6 +130,19 @@ def given_to_others(program: SopsProgram, path: Path, *, config: Path, named: Co
     return _put(path, before, _in_private(work), lambda metadata: rule.groups_for(metadata.recipients), change)
 
 
+def given_to_one(program: SopsProgram, document: Document, recipient: str, *, named: Collection[Recipient]) -> bytes:
+    """Encrypt the data key of a file to one recipient of age, see `SopsBinary.give_to`."""
+    admitted = admit(program, document, named)
+    change = Change(arguments=lambda copy: ("updatekeys", "--yes", "--input-type", "yaml", "--", copy))
+
+    def work(folder: Path) -> bytes:
+        rules = folder / ".sops.yaml"
+        write_private(rules, f"creation_rules: [{{age: {recipient}}}]\n".encode())
+        return _made_of(program, folder / "file.yaml", document.data, admitted, change, config=str(rules))
+
+    return _in_private(work)
+
+
 def _rule_for(path: Path, config: Path) -> CreationRule:
     """Return the rule for a file.
 

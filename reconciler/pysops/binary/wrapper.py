@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler.pysops.binary.arguments import TextTree, TreePath, index_of, json_of
 from reconciler.pysops.binary.calling import SopsProgram, absolute, admit, output_of
-from reconciler.pysops.binary.changing import YAML_TO_YAML, Change, changed, encrypted, given_to_others
+from reconciler.pysops.binary.changing import YAML_TO_YAML, Change, changed, encrypted, given_to_one, given_to_others
 from reconciler.pysops.binary.key_sources import child_environment
 from reconciler.pysops.binary.output import read_values
 from reconciler.pysops.binary.places import check_encrypted_there, check_place, check_put, check_selected, node_at
@@ -169,6 +169,25 @@ class SopsBinary(SopsProgram):
             SopsError: as for `decrypt`; the file is then as it was.
         """
         return given_to_others(self, path, config=config, named=named)
+
+    @frameless
+    def give_to(self, document: Document, recipient: str, *, named: Collection[Recipient] = ()) -> bytes:
+        """Encrypt the data key of a file to one recipient of age alone, in a copy; the file stays as it is.
+
+        So whoever has that identity gets the data key, which the program never prints. The MAC is not checked.
+
+        Args:
+            document: the file.
+            recipient: ``age1…``.
+            named: as for `decrypt`, as the data key has to be decrypted.
+
+        Returns:
+            The copy.
+
+        Raises:
+            SopsError: as for `decrypt`.
+        """
+        return given_to_one(self, document, recipient, named=named)
 
     @frameless
     def filestatus(self, path: Path) -> bool:

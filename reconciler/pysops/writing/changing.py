@@ -1,192 +1,128 @@
-"""Each way to write a file, from the parsed one to verified bytes. The data key is at hand."""
+"""Changing values of a file: what the edits do not speak of stays as it stands, byte by byte."""
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.pysops.age.wrapping import CannotWrap, wrap
-from reconciler.pysops.config.creation_rules import CreationRule
 from reconciler.pysops.crypt import values_of
 from reconciler.pysops.decryptor import LockedFile
-from reconciler.pysops.document import Document, parse
 from reconciler.pysops.envelope import parse_envelope
-from reconciler.pysops.errors import DecryptionError, DocumentError
-from reconciler.pysops.selectors import DEFAULT_UNENCRYPTED_SUFFIX, Selector, selector_of
-from reconciler.pysops.shamir import split
-from reconciler.pysops.sops_metadata import METADATA_KEY, SELECTORS, read_metadata
+from reconciler.pysops.errors import ArgumentError
+from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.writing.comments_laid import comments_of
 from reconciler.pysops.writing.editing import apply
 from reconciler.pysops.writing.edits import Edit
-from reconciler.pysops.writing.layout import LaidMapping, LaidScalar, lay_out, whole_lines
-from reconciler.pysops.writing.metadata_text import Wrapped, metadata_text
-from reconciler.pysops.writing.opening import Opening
+from reconciler.pysops.writing.layout import LaidMapping, LaidScalar, lay_out, metadata_in
 from reconciler.pysops.writing.plain_yaml import quoted
 from reconciler.pysops.writing.planned import (
+    PlannedLeaf,
     PlannedMapping,
-    leaves_of,
+    PlannedNode,
+    PlannedSequence,
     planned,
     values_of_plan,
 )
-from reconciler.pysops.writing.rendering import Ciphertexts, Rendering
+from reconciler.pysops.writing.rendering import Rendering
 from reconciler.pysops.writing.sealing import Sealer, comment_bound_to
 from reconciler.pysops.writing.splices import Splice, spliced
-from reconciler.pysops.writing.verifying import groups_of, is_same, selectors_of, verify
+from reconciler.pysops.writing.verifying import groups_of, selectors_of, verify
 
 
-def change_text(file: LockedFile, sealer: Sealer, edits: Sequence[Edit], lastmodified: str) -> bytes:
+KeyPath = tuple[str, ...]
+
+
+def changed(file: LockedFile, sealer: Sealer, edits: Sequence[Edit], lastmodified: str) -> bytes:
     """Change values of a file, see `Writer.change`."""
     document, metadata = file.document, file.metadata
     selector = selector_of(metadata)
-    before = values_of(document, metadata, selector, sealer.cipher)  # verifies the MAC
+    values_of(document, metadata, selector, sealer.cipher)  # what is altered must be whole: the MAC is made anew
     text = document.data.decode()
     root = lay_out(document, text)
     plan = planned(root, selector, sealer)
+    had_secrets = _has_secrets(plan, selector, matched=False)
     apply(plan, edits)
+    if had_secrets and not _has_secrets(plan, selector, matched=False):
+        raise ArgumentError(
+            "no encrypted value would be left in the file",
+            expected="at least one",
+            advice="delete the file if nothing in it is needed any more",
+        )
     rendering = Rendering(text, sealer, selector, mac_only_encrypted=metadata.mac_only_encrypted)
     rendering.root(plan)
     if not rendering.splices:
         return document.data
-    del before
-    made = spliced(text, (*rendering.splices, *_sealed_with(root, rendering.mac, sealer, lastmodified))).encode()
+    comments = _moved_comments(text, root, dict(_moved(plan, (), ())), sealer)
+    splices = (*rendering.splices, *_not_within(comments, rendering.splices))
+    made = spliced(text, (*splices, *sealed_with(root, rendering.mac, sealer, lastmodified))).encode()
     verify(made, sealer, values_of_plan(plan), groups_of(metadata), selectors_of(metadata))
     return made
 
 
-def _sealed_with(root: LaidMapping, mac: str, sealer: Sealer, lastmodified: str) -> tuple[Splice, ...]:
-    """Return what to replace in the metadata."""
-    written = {
-        "lastmodified": quoted(lastmodified),
-        "mac": sealer.seal(mac.encode(), lastmodified),
-    }
-    block = next(entry.value for entry in root.entries if entry.key.node.text == METADATA_KEY)
-    assert isinstance(block, LaidMapping)  # noqa: S101  # as it was read
-    splices = []
-    for entry in block.entries:
-        name = entry.key.node.text.lower()
-        if name in written and isinstance(entry.value, LaidScalar):
-            token = quoted(written[name]) if block.flow and name == "mac" else written[name]
-            splices.append(Splice(start=entry.value.start, end=entry.value.end, text=token))
-    return tuple(splices)
+def sealed_with(root: LaidMapping, mac: str, sealer: Sealer, lastmodified: str) -> tuple[Splice, ...]:
+    """Return what to replace in the metadata of a file, once its values are others.
 
-
-def opened_text(file: LockedFile, sealer: Sealer) -> bytes:
-    """Return a file as text for an editor, see `Writer.plaintext`."""
-    document, metadata = file.document, file.metadata
-    selector = selector_of(metadata)
-    values_of(document, metadata, selector, sealer.cipher)
-    text = document.data.decode()
-    root = lay_out(document, text)
-    plan = planned(root, selector, sealer)
-    opening = Opening(text, sealer)
-    opening.root(plan)
-    for comment in comments_of(text, root):
-        opening.comment(comment)
-    block = next(entry for entry in root.entries if entry.key.node.text == METADATA_KEY)
-    start, end = whole_lines(text, block)
-    opened = spliced(text, (*opening.splices, Splice(start=start, end=end, text=""))).encode()
-    _check_opened(parse(opened), selector, plan)
-    return opened
-
-
-def _check_opened(document: Document, selector: Selector, plan: PlannedMapping) -> None:
-    """Make sure that the text holds the values of the file."""
-    found = planned(lay_out(document, document.data.decode()), selector, None)
-    if not is_same(values_of_plan(found), values_of_plan(plan)):
-        raise DecryptionError(
-            "the file cannot be shown as text from which the same values can be read",
-            advice="edit it with the sops program",
-        )
-
-
-def resealed(file: LockedFile, sealer: Sealer, document: Document, lastmodified: str) -> bytes:
-    """Encrypt an edited text, see `Writer.reseal`."""
-    metadata = file.metadata
-    selector = selector_of(metadata)
-    values_of(file.document, metadata, selector, sealer.cipher)
-    before = file.document.data.decode()
-    old_root = lay_out(file.document, before)
-    known = Ciphertexts(leaves_of(planned(old_root, selector, sealer)))
-    known.add_comments(_sealed_comments(before, old_root, sealer))
-    text, rendering, plan = _sealed_text(
-        document, sealer, selector, known, mac_only_encrypted=metadata.mac_only_encrypted
-    )
-    block = next(entry for entry in old_root.entries if entry.key.node.text == METADATA_KEY)
-    start, end = whole_lines(before, block)
-    body = text if not text or text.endswith("\n") else f"{text}\n"
-    if f"{before[:start]}{before[end:]}" == body:
-        return file.document.data
-    sealed = spliced(before, _sealed_with(old_root, rendering.mac, sealer, lastmodified))
-    grown = len(sealed) - len(before)
-    made = (body + sealed[start : end + grown]).encode()
-    verify(made, sealer, values_of_plan(plan), groups_of(metadata), selectors_of(metadata))
-    return made
-
-
-def _sealed_comments(text: str, root: LaidMapping, sealer: Sealer) -> Iterator[tuple[str, bytes, str]]:
-    for comment in comments_of(text, root):
-        envelope = parse_envelope(comment.text)
-        if envelope is None:
-            continue
-        sealed_for = comment_bound_to(comment.container.path)
-        plain = sealer.open(envelope, sealed_for)
-        if plain is not None:
-            yield sealed_for, plain, comment.text
-
-
-def _sealed_text(
-    document: Document, sealer: Sealer, selector: Selector, known: Ciphertexts, *, mac_only_encrypted: bool
-) -> tuple[str, Rendering, PlannedMapping]:
-    """Return a plain text encrypted, without metadata."""
-    if any(entry.key.text == METADATA_KEY for entry in document.root.entries):
-        raise DocumentError("the text has metadata of sops", advice="remove the key sops")
-    text = document.data.decode()
-    root = lay_out(document, text)
-    plan = planned(root, selector, None)
-    if root.flow:
-        raise DocumentError("the text is written in braces", mark=document.root.mark, advice="write a key a line")
-    rendering = Rendering(text, sealer, selector, mac_only_encrypted=mac_only_encrypted, known=known)
-    rendering.root(plan)
-    for comment in comments_of(text, root):
-        rendering.comment(comment)
-    return spliced(text, rendering.splices), rendering, plan
-
-
-def new_file(document: Document, rule: CreationRule, lastmodified: str) -> bytes:
-    """Encrypt a text as a new file, see `Writer.encrypt`.
-
-    Raises:
-        CannotWrap: the rule names recipients for whom only the sops program encrypts.
+    Args:
+        root: the file.
+        mac: over its values.
+        sealer: seals the MAC.
+        lastmodified: what it is bound to.
     """
-    sealer = Sealer.new()
-    groups = _wrapped(sealer, rule)
-    selectors = {name: text for name in SELECTORS if (text := getattr(rule, name)) is not None}
-    selectors = selectors or {"unencrypted_suffix": DEFAULT_UNENCRYPTED_SUFFIX}
-
-    def block(mac: str) -> str:
-        return metadata_text(
-            groups,
-            selectors=selectors,
-            lastmodified=lastmodified,
-            mac=sealer.seal(mac.encode(), lastmodified),
-            mac_only_encrypted=rule.mac_only_encrypted,
-            shamir_threshold=rule.quorum,
-        )
-
-    selector = selector_of(read_metadata(parse(block("0").encode())))
-    text, rendering, plan = _sealed_text(
-        document, sealer, selector, Ciphertexts(), mac_only_encrypted=rule.mac_only_encrypted
-    )
-    body = text if text.endswith("\n") else f"{text}\n"
-    made = (body + block(rendering.mac)).encode()
-    verify(made, sealer, values_of_plan(plan), [frozenset(group) for group in rule.key_groups], selectors)
-    return made
-
-
-def _wrapped(sealer: Sealer, rule: CreationRule) -> tuple[tuple[Wrapped, ...], ...]:
-    if any(recipient.kind != "age" for group in rule.key_groups for recipient in group) or not all(rule.key_groups):
-        raise CannotWrap
-    data_key = sealer.reveal()
-    several = len(rule.key_groups) > 1
-    parts = split(data_key, len(rule.key_groups), rule.quorum) if several else (data_key,)
+    block = metadata_in(root).value
+    assert isinstance(block, LaidMapping)  # noqa: S101  # or its metadata could not have been read
+    sealed = sealer.seal(mac.encode(), lastmodified)
+    written = {"lastmodified": quoted(lastmodified), "mac": quoted(sealed) if block.flow else sealed}
     return tuple(
-        tuple(Wrapped(recipient=recipient.name, enc=wrap(part, recipient.name)) for recipient in group)
-        for part, group in zip(parts, rule.key_groups, strict=True)
+        Splice(start=entry.value.start, end=entry.value.end, text=written[name])
+        for entry in block.entries
+        if (name := entry.key.node.text.lower()) in written and isinstance(entry.value, LaidScalar)
     )
+
+
+def _has_secrets(node: PlannedNode, selector: Selector, *, matched: bool) -> bool:
+    """Tell whether any value below a node is one that the selector wants encrypted."""
+    match node:
+        case PlannedLeaf():
+            return node.plain is not None and selector.encrypts(matched=matched)
+        case PlannedMapping():
+            return any(
+                _has_secrets(item.value, selector, matched=matched or selector.matches(item.key)) for item in node.items
+            )
+        case PlannedSequence():
+            return any(_has_secrets(below, selector, matched=matched) for below in node.items)
+
+
+def _moved(node: PlannedNode, before: KeyPath, after: KeyPath) -> Iterator[tuple[KeyPath, KeyPath]]:
+    """Yield the keys above the contents of mappings and lists, as they were and as they are, where they are others."""
+    match node:
+        case PlannedLeaf():
+            return
+        case PlannedMapping():
+            if node.laid is None:
+                return
+            if before != after:
+                yield before, after
+            for item in node.items:
+                if item.laid is not None:
+                    yield from _moved(item.value, (*before, item.laid.key.node.text), (*after, item.key))
+        case PlannedSequence():
+            for below in node.items:
+                yield from _moved(below, before, after)
+
+
+def _moved_comments(text: str, root: LaidMapping, moved: dict[KeyPath, KeyPath], sealer: Sealer) -> Iterator[Splice]:
+    """Yield the encrypted comments below keys that have other names now, sealed for these."""
+    if not moved:
+        return
+    for comment in comments_of(text, root):
+        path, envelope = moved.get(comment.container.path), parse_envelope(comment.text)
+        plain = (
+            None
+            if path is None or envelope is None
+            else sealer.open(envelope, comment_bound_to(comment.container.path))
+        )
+        if path is not None and plain is not None:
+            sealed = sealer.seal(plain, comment_bound_to(path), "comment")
+            yield Splice(start=comment.start, end=comment.end, text=f"#{sealed}")
+
+
+def _not_within(some: Iterator[Splice], others: Sequence[Splice]) -> Iterator[Splice]:
+    """Leave out what stands in parts that are replaced anyway."""
+    return (one for one in some if not any(other.start < one.end and one.start < other.end for other in others))

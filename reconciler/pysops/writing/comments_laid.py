@@ -12,7 +12,6 @@ from typing import Final, assert_never
 
 from reconciler.pysops.sops_metadata import METADATA_KEY
 from reconciler.pysops.writing.layout import (
-    LaidEntry,
     LaidMapping,
     LaidNode,
     LaidScalar,
@@ -229,21 +228,5 @@ def _scalars(node: LaidNode) -> Iterator[LaidScalar]:
         case LaidSequence():
             for item in node.items:
                 yield from _scalars(item)
-        case _:
-            assert_never(node)
-
-
-def entries_of(node: LaidNode) -> Iterator[LaidEntry]:
-    """Yield all entries of mappings below a node."""
-    match node:
-        case LaidScalar():
-            return
-        case LaidMapping():
-            for entry in node.entries:
-                yield entry
-                yield from entries_of(entry.value)
-        case LaidSequence():
-            for item in node.items:
-                yield from entries_of(item)
         case _:
             assert_never(node)

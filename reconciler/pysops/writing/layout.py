@@ -18,11 +18,11 @@ from yaml.events import (
 )
 
 from reconciler.pysops.document import Document, Mapping, Node, Scalar, Sequence
+from reconciler.pysops.sops_metadata import METADATA_KEY
 
 
 _TO_COLON: Final = re.compile(r"\s*:")
 _BLOCK_STYLES: Final = frozenset({"|", ">"})
-_LINE: Final = re.compile(r"[ \t]*\r?(?:\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,16 @@ def lay_out(document: Document, text: str) -> LaidMapping:
     root = _laid(document.root, text, iter(_spans(text)), flow=False)
     assert isinstance(root, LaidMapping)  # noqa: S101  # as the root of a document is a mapping
     return root
+
+
+def metadata_in(root: LaidMapping) -> LaidEntry:
+    """Return the metadata of a file that has some."""
+    return next(entry for entry in root.entries if entry.key.node.text == METADATA_KEY)
+
+
+def line_break_of(text: str) -> str:
+    """Return how the lines of a text end."""
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _spans(text: str) -> list[_Span]:
@@ -184,8 +194,11 @@ def whole_lines(text: str, entry: LaidEntry) -> tuple[int, int]:
 
 
 def behind_comments(text: str, at: int, column: int) -> int:
-    """Return the place behind the comments that follow a place at the start of a line, further right than a column."""
-    deeper = re.compile(rf" {{{column + 1},}}#[^\n]*(?:\n|\Z)")
+    """Return the place behind the comments that follow a place at the start of a line, further right than a column.
+
+    With the empty lines between them.
+    """
+    deeper = re.compile(rf"(?:[ \t]*\r?\n)*+ {{{column + 1},}}#[^\n]*(?:\n|\Z)")
     while (found := deeper.match(text, at)) is not None:
         at = found.end()
     return at

@@ -18,9 +18,8 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-
 _YAML_1_1: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Words that older readers take for something else than text, in any case; the yaml.v3 of sops quotes them as well."""
 
-_BLOCK: Final = re.compile(
-    r"[^\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff#][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]*\n[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]*"
-)
+_HIDDEN: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"
+_BLOCK: Final = re.compile(rf"[^\s{_HIDDEN}#][^\n{_HIDDEN}]*\n[^{_HIDDEN}]*")
 """Several lines of visible text. White space in front would need a number beside the sign of the block."""
 
 _TRAILING_SPACE: Final = re.compile(r" (?:\n|\Z)")
@@ -63,15 +62,21 @@ def value_text(text: str, *, indent: int, flow: bool = False, line_break: str = 
     return quoted(text)
 
 
-_SURVIVES: Final = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]*")
+_LOST: Final = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|\A<<\Z|\AENC\[|\A\t[^\n]*\n"
+)
 
 
 def survives_as_text(text: str) -> bool:
-    """Tell whether a text is the same after sops has written it into a plain YAML file, and read it from there.
+    r"""Tell whether a text is the same after sops has written it in plain, and it was read from there again.
 
-    Not with control characters, carriage returns, NEL, U+2028, U+2029 and byte order marks; nor what looks encrypted.
+    As `sops decrypt` and `sops edit` of 3.13.3 do, tried on hundreds of thousands of texts. What does not: several
+    lines of which the first begins with a tab (sops writes them so that nobody can read them again); U+2028 and U+2029
+    (it writes them as they are, and they are no text to us); ``<<`` alone (it writes a tag); ``ENC[`` in front, which
+    looks encrypted. Other control characters than tab, LF and CR do survive, as escapes, but are no text that anybody
+    could edit: for these the answer is no as well, and for a byte order mark and what is no character.
     """
-    return _SURVIVES.fullmatch(text) is not None and not text.startswith(ENVELOPE_START)
+    return _LOST.search(text) is None
 
 
 def _is_unusual(text: str) -> bool:

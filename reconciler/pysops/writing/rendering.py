@@ -72,7 +72,7 @@ class Rendering:
         *,
         mac_only_encrypted: bool,
         known: Ciphertexts | None = None,
-        anew: bool = False,
+        opener: Sealer | None = None,
     ) -> None:
         """Begin.
 
@@ -82,7 +82,7 @@ class Rendering:
             selector: which values are encrypted.
             mac_only_encrypted: whether the MAC leaves out the others.
             known: ciphertexts that can be used again.
-            anew: whether to seal everything anew.
+            opener: opens what stands encrypted, where everything is sealed anew with another data key.
         """
         self.splices: list[Splice] = []
         self._text = text
@@ -91,7 +91,7 @@ class Rendering:
         self._selector = selector
         self._mac_only_encrypted = mac_only_encrypted
         self._known = Ciphertexts() if known is None else known
-        self._anew = anew
+        self._opener = opener
         self._digest = hashlib.sha512(MAC_ONLY_ENCRYPTED_START if mac_only_encrypted else b"")
 
     @property
@@ -108,7 +108,7 @@ class Rendering:
         self._mapping(plan, (), matched=False)
 
     def comment(self, comment: LaidComment) -> None:
-        """Encrypt a comment of a text in plain, where values beside it are encrypted; see `comments_laid`.
+        """Encrypt a comment, where values beside it are encrypted; see `comments_laid`.
 
         Raises:
             DocumentError: it stands in brackets or braces.
@@ -137,9 +137,13 @@ class Rendering:
             self._replace(comment.line, comment.line, line + self._break)
 
     def _sealed_comment(self, comment: LaidComment) -> str:
-        if not comment.text or parse_envelope(comment.text) is not None:
-            return comment.text
         sealed_for, plain = comment_bound_to(comment.container.path), comment.text.encode()
+        envelope = parse_envelope(comment.text)
+        if envelope is not None:
+            opened = None if self._opener is None else self._opener.open(envelope, sealed_for)
+            return comment.text if opened is None else self._sealer.seal(opened, sealed_for, "comment")
+        if not plain:
+            return ""
         known = self._known.take(sealed_for, "comment", plain)
         return self._sealer.seal(plain, sealed_for, "comment") if known is None else known
 
@@ -195,7 +199,7 @@ class Rendering:
                 laid = node.laid
                 assert laid is not None  # noqa: S101  # as it stands in the file
                 token = self._token(node, path, column + INDENT, flow=laid.flow, matched=matched)
-                if token != node.sealed or node.sealed is None:
+                if token is not None and (node.sealed is None or token not in {node.sealed, quoted(node.sealed)}):
                     self._put_token(laid, colon, token)
             case PlannedMapping():
                 if node.laid is not None and node.laid.flow and _is_rebuilt(node):
@@ -240,7 +244,7 @@ class Rendering:
 
     def _sealed(self, leaf: PlannedLeaf, sealed_for: str) -> str:
         assert leaf.plain is not None  # noqa: S101  # null is never sealed
-        if leaf.sealed is not None and leaf.sealed_for == sealed_for and not self._anew:
+        if leaf.sealed is not None and leaf.sealed_for == sealed_for and self._opener is None:
             return leaf.sealed
         known = self._known.take(sealed_for, leaf.kind, leaf.plain)
         return self._sealer.seal(leaf.plain, sealed_for, leaf.kind) if known is None else known
