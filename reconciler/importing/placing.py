@@ -1,15 +1,21 @@
-"""Putting what was found into the draft: new files for new scopes, or more in those that feed one already."""
+"""Putting what was found into the draft: new files for new scopes, or more in those that feed one already.
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+First all scopes are decided about, then files are drafted: after each drafted file all of them would be looked at anew,
+which for four hundred scopes takes a minute.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Final
 
+from reconciler import pysops
 from reconciler.editing import Draft, Spot
-from reconciler.editing.forms import plain_scope_file
-from reconciler.errors import Refused, escaped, some_of
-from reconciler.importing.found import Asked, Flaw, FoundScope, Passed, Standing
-from reconciler.model import Acl, FoldedName, KeyName, SecretValue, fold
-from reconciler.policy import Target
+from reconciler.editing.forms import plain_scope_file, written
+from reconciler.errors import Refused, UsageError, escaped, some_of
+from reconciler.importing.found import Asked, Flaw, Found, FoundScope, Passed, Standing
+from reconciler.model import Acl, FoldedName, KeyName, ScopeName, SecretValue, fold
+from reconciler.policy import ScopePolicy, Target
 from reconciler.policy.sources import FOLDER, MAX_TOTAL_BYTES
 
 
@@ -17,6 +23,9 @@ FED: Final = "git feeds it already; --merge adds what git lacks, and takes the v
 
 _MAX_PLAIN_BYTES: Final = 8 * 1024 * 1024
 """Values per file. Encrypted, bytes take 16/9 of that, as base64 of base64; a file has at most 16 MiB."""
+
+_SECRETS: Final = "secrets"
+"""The field of a scope file below which hosts stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,7 @@ class Outcome:
     """Why it was not imported."""
 
     files: tuple[str, ...] = ()
-    """Which hold it now; those that are new or changed."""
+    """Those that are new or changed."""
 
     added: int = 0
     """Keys that git did not have."""
@@ -56,57 +65,190 @@ class Outcome:
     """Keys that git had as they are."""
 
     grants: tuple[Acl, ...] | None = None
-    """Grants in a new file; None where it has no acls, or none is new."""
+    """Grants in a new file; None where it has no acls, or there is none."""
 
     flaws: tuple[Flaw, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def spares_fed(draft: Draft, target: Target, wish: Wish) -> Iterator[FoldedName]:
-    """Yield the scopes of a target that git feeds, when they are not to be touched."""
-    if not wish.merge:
-        for scope in draft.policy.scopes_of(target):
-            yield fold(scope.scope)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NewFile:
+    """A file to make."""
+
+    spot: Spot
+    scope: ScopeName
+    keys: Mapping[KeyName, SecretValue] = field(repr=False)
+    acls: tuple[Acl, ...] | None = None
+
+    def text(self) -> bytes:
+        """Return it before it is encrypted."""
+        return plain_scope_file({self.spot.target.host_key: {self.scope: self.keys}}, acls=self.acls)
 
 
-def passed_over(target: Target, passed: Passed) -> Outcome:
-    """Return the outcome of a scope that was not looked into."""
-    return Outcome(target=target.name, scope=passed.scope, standing=passed.standing, why=passed.why)
+class Placer:
+    """Decides where everything goes, and drafts it at the end."""
+
+    def __init__(self, draft: Draft, wish: Wish) -> None:
+        self._draft = draft
+        self._wish = wish
+        self._fed = {
+            target.name: {fold(scope.scope): scope for scope in draft.policy.scopes_of(target)}
+            for target in draft.policy.targets.targets
+        }
+        self._there = {path.casefold(): path for path in draft.sources.files}
+        """Files that are there, or will be: some disks do not tell names apart that differ in case alone."""
+        self._new: dict[str, _NewFile] = {}
+        self._edits: dict[str, list[pysops.Edit]] = {}
+
+    def fed(self, target: Target) -> Mapping[FoldedName, ScopePolicy]:
+        """Return the scopes of a target that git fed before."""
+        return self._fed[target.name]
+
+    def place(self, target: Target, found: Found, asked: Asked) -> Outcome:
+        """Decide about one scope.
+
+        Raises:
+            UsageError: The file that was asked for is no place for a scope file.
+            InvalidInput: A file that feeds it breaks a rule.
+            CannotDecrypt: A file that feeds it does not unlock.
+        """
+        if isinstance(found, Passed):
+            return _passed_over(target, found)
+        if found.flaws and not self._wish.skip_unreadable:
+            why = "not all of it can be taken; --skip-unreadable takes the rest"
+            failed = Passed(scope=found.scope, standing=Standing.FAILED, why=why)
+            return _passed_over(target, failed, found.flaws)
+        if not found.keys:
+            taken = " that can be taken" if found.flaws else ""
+            why = f"it holds no secret{taken}, and a file cannot name an empty scope"
+            return _passed_over(target, asked.passed(found.scope, why), found.flaws)
+        policy = self.fed(target).get(fold(found.scope))
+        if policy is None:
+            return self._as_new(Spot(target=target, scope=found.scope), found)
+        if not self._wish.merge:
+            return _passed_over(target, asked.passed(found.scope, FED))
+        return self._merged(Spot(target=target, scope=policy.scope), found, policy)
+
+    def draft(self) -> None:
+        """Draft all that was decided.
+
+        Raises:
+            UsageError: No rule of ``.sops.yaml`` is for a file.
+            InvalidInput: A file breaks a rule.
+            CannotDecrypt: A file does not unlock.
+            Refused: All files together became larger than is read.
+        """
+        # Whatever has to be known of files is asked before the first of them changes.
+        making = [(path, self._draft.writer(path), self._draft.rule(path)) for path in self._new]
+        changing = [(path, self._draft.writer(path), self._draft.locked(path)) for path in self._edits]
+        made: dict[str, bytes] = {}
+        for path, writer, rule in making:
+            made[path] = self._draft.told(
+                path,
+                lambda path=path, writer=writer, rule=rule: writer.encrypt(  # type: ignore[misc]
+                    self._new[path].text(),
+                    rule=rule,
+                    now=self._draft.now,
+                    destination=self._draft.settings.root / path,
+                    config=self._draft.rules_place,
+                ),
+            )
+        for path, writer, locked in changing:
+            made[path] = self._draft.told(
+                path,
+                lambda path=path, writer=writer, locked=locked: writer.change(  # type: ignore[misc]
+                    locked, self._edits[path], now=self._draft.now
+                ),
+            )
+        for path, data in made.items():
+            self._draft.replace(path, data)
+        _check_size(self._draft)
+
+    def _as_new(self, spot: Spot, found: FoundScope) -> Outcome:
+        first = self._wish.file or f"{FOLDER}/{spot.target.name}/{found.scope}.yaml"
+        _check_place(first)
+        parts = tuple(parts_of(found.keys))
+        stem = first.removesuffix(".yml").removesuffix(".yaml")
+        paths = (first, *(f"{stem}-{number}.yaml" for number in range(2, len(parts) + 1)))
+        if taken := next((self._there[path.casefold()] for path in paths if path.casefold() in self._there), None):
+            return _passed_over(spot.target, _for_want_of_a_place(found, taken))
+        for number, (path, keys) in enumerate(zip(paths, parts, strict=True)):
+            self._make(path, _NewFile(spot=spot, scope=found.scope, keys=keys, acls=None if number else found.acls))
+        return Outcome(
+            target=spot.target.name,
+            scope=found.scope,
+            standing=Standing.IMPORTED,
+            files=paths,
+            added=len(found.keys),
+            grants=found.acls,
+            flaws=found.flaws,
+            notes=found.notes,
+        )
+
+    def _merged(self, spot: Spot, found: FoundScope, policy: ScopePolicy) -> Outcome:
+        files = tuple(file.path for file in policy.files)
+        known = {fold(held.key): held for path in files for held in self._draft.held(path) if held.spot.id == spot.id}
+        fresh = {key: value for key, value in found.keys.items() if fold(key) not in known}
+        pairs = [(known[fold(key)], value) for key, value in found.keys.items() if fold(key) in known]
+        other = [(held, value) for held, value in pairs if held.value != value]
+        home = self._wish.file or files[0]
+        if fresh and len(files) > 1 and self._wish.file is None:
+            why = f"{some_of([escaped(path) for path in files])} feed it; say with --file which gets new keys"
+            return _passed_over(spot.target, Passed(scope=found.scope, standing=Standing.REFUSED, why=why))
+        if fresh and home not in files:
+            _check_place(home)
+            if home.casefold() in self._there:
+                return _passed_over(spot.target, _for_want_of_a_place(found, self._there[home.casefold()]))
+            self._make(home, _NewFile(spot=spot, scope=spot.scope, keys=fresh))
+        elif fresh:
+            spelt = next(held.spot.scope for held in known.values() if held.path == home)
+            for key, value in fresh.items():
+                self._put(home, (spot.target.host_key, spelt, key), value)
+        for held, value in other:
+            self._put(held.path, (spot.target.host_key, held.spot.scope, held.key), value)
+        changed = {held.path for held, _ in other} | ({home} if fresh else set())
+        return Outcome(
+            target=spot.target.name,
+            scope=found.scope,
+            standing=Standing.MERGED if changed else Standing.SAME,
+            files=tuple(sorted(changed)),
+            added=len(fresh),
+            replaced=tuple(held.key for held, _ in other),
+            same=len(pairs) - len(other),
+            flaws=found.flaws,
+            notes=(*found.notes, *_grants_note(policy, found)),
+        )
+
+    def _make(self, path: str, file: _NewFile) -> None:
+        self._new[path] = file
+        self._there[path.casefold()] = path
+
+    def _put(self, path: str, place: tuple[str, ...], value: SecretValue) -> None:
+        self._edits.setdefault(path, []).append(pysops.Put(path=(_SECRETS, *place), value=written(value)))
 
 
-def place(draft: Draft, target: Target, found: FoundScope, asked: Asked, wish: Wish) -> Outcome:
-    """Draft one scope.
+def _passed_over(target: Target, passed: Passed, flaws: tuple[Flaw, ...] = ()) -> Outcome:
+    return Outcome(target=target.name, scope=passed.scope, standing=passed.standing, why=passed.why, flaws=flaws)
+
+
+def _for_want_of_a_place(found: FoundScope, taken: str) -> Passed:
+    why = f"{escaped(taken)} feeds something else; say with --file where to put it"
+    return Passed(scope=found.scope, standing=Standing.REFUSED, why=why)
+
+
+def _check_place(path: str) -> None:
+    """Refuse a file that would not be read as a scope file, or would stand elsewhere.
 
     Raises:
-        UsageError: no rule of ``.sops.yaml`` is for its file.
-        InvalidInput: a file breaks a rule.
-        CannotDecrypt: a file that feeds it does not unlock.
+        UsageError: it would.
     """
-    name = f"{target.name}/{found.scope}"
-    if found.flaws and not wish.skip_unreadable:
-        return Outcome(
-            target=target.name,
-            scope=found.scope,
-            standing=Standing.FAILED,
-            why="not all of it can be taken; --skip-unreadable takes the rest",
-            flaws=found.flaws,
-        )
-    if not found.keys:
-        why = (
-            "it holds no secret"
-            + (" that can be taken" if found.flaws else "")
-            + ", and a file cannot name an empty scope"
-        )
-        return passed_over(target, asked.passed(found.scope, why))
-    spot = draft.spot(name)
-    if not draft.files_of(spot):
-        return _new(draft, spot, found, wish)
-    if not wish.merge:
-        return passed_over(target, asked.passed(found.scope, FED))
-    return _merged(draft, spot, found, wish)
+    pure = PurePosixPath(path)
+    is_below = len(pure.parts) > 1 and pure.parts[0] == FOLDER and ".." not in pure.parts and str(pure) == path
+    if not is_below or pure.suffix not in {".yaml", ".yml"}:
+        raise UsageError(f"{escaped(path)} is no place for a scope file", advice=f"name a *.yaml below {FOLDER}/")
 
 
-def check_size(draft: Draft) -> None:
+def _check_size(draft: Draft) -> None:
     """Refuse what could be written and not be read again.
 
     Raises:
@@ -118,39 +260,6 @@ def check_size(draft: Draft) -> None:
             "and would not be read again",
             advice="import fewer scopes; several repositories may feed one workspace, with an owner each",
         )
-
-
-def _new(draft: Draft, spot: Spot, found: FoundScope, wish: Wish) -> Outcome:
-    first = wish.file or f"{FOLDER}/{spot.target.name}/{found.scope}.yaml"
-    parts = tuple(parts_of(found.keys))
-    stem = first.removesuffix(".yml").removesuffix(".yaml")
-    paths = (first, *(f"{stem}-{number}.yaml" for number in range(2, len(parts) + 1)))
-    if taken := _taken(draft, paths):
-        return Outcome(
-            target=spot.target.name,
-            scope=found.scope,
-            standing=Standing.REFUSED,
-            why=f"{escaped(taken)} exists and feeds something else; say with --file where to put it",
-        )
-    for number, (path, keys) in enumerate(zip(paths, parts, strict=True)):
-        acls = found.acls if number == 0 else None
-        draft.create(path, plain_scope_file({spot.target.host_key: {found.scope: keys}}, acls=acls))
-    return Outcome(
-        target=spot.target.name,
-        scope=found.scope,
-        standing=Standing.IMPORTED,
-        files=paths,
-        added=len(found.keys),
-        grants=found.acls,
-        flaws=found.flaws,
-        notes=found.notes,
-    )
-
-
-def _taken(draft: Draft, paths: Iterable[str]) -> str | None:
-    """Return the first file that is there already, or differs in case alone: some disks do not tell."""
-    there = {path.casefold(): path for path in draft.sources.files}
-    return next((there[path.casefold()] for path in paths if path.casefold() in there), None)
 
 
 def parts_of(keys: Mapping[KeyName, SecretValue]) -> Iterator[dict[KeyName, SecretValue]]:
@@ -167,55 +276,14 @@ def parts_of(keys: Mapping[KeyName, SecretValue]) -> Iterator[dict[KeyName, Secr
     yield part
 
 
-def _merged(draft: Draft, spot: Spot, found: FoundScope, wish: Wish) -> Outcome:
-    files = draft.files_of(spot)
-    known = {
-        fold(held.key): (held.key, held.value) for path in files for held in draft.held(path) if held.spot.id == spot.id
-    }
-    fresh = {key: value for key, value in found.keys.items() if fold(key) not in known}
-    other = {
-        known[fold(key)][0]: value
-        for key, value in found.keys.items()
-        if fold(key) in known and known[fold(key)][1] != value
-    }
-    outcome = Outcome(
-        target=spot.target.name,
-        scope=found.scope,
-        standing=Standing.MERGED if fresh or other else Standing.SAME,
-        added=len(fresh),
-        replaced=tuple(sorted(other, key=fold)),
-        same=len(found.keys) - len(fresh) - len(other),
-        flaws=found.flaws,
-        notes=(*found.notes, *_grants_note(draft, spot, found)),
-    )
-    if fresh and len(files) > 1 and wish.file is None:
-        return Outcome(
-            target=spot.target.name,
-            scope=found.scope,
-            standing=Standing.REFUSED,
-            why=f"several files feed it, {some_of([escaped(path) for path in files])}; say with --file where "
-            f"{len(fresh)} new keys go",
-        )
-    if not fresh and not other:
-        return outcome
-    return replace(outcome, files=draft.put(spot, {**other, **fresh}, file=wish.file))
-
-
-def _grants_note(draft: Draft, spot: Spot, found: FoundScope) -> Iterator[str]:
+def _grants_note(policy: ScopePolicy, found: FoundScope) -> Iterator[str]:
     """Yield what differs about grants: a merge leaves those of git alone, as a file may feed other scopes as well."""
     if found.acls is None:
         return
-    acls = acls_in_git(draft, spot)
-    if acls is None:
+    if policy.acls is None:
         yield "its files have no acls, and get none: grants are left alone"
-    elif set(map(_grant, acls)) != set(map(_grant, found.acls)):
+    elif set(map(_grant, policy.acls)) != set(map(_grant, found.acls)):
         yield "its grants are others than the acls of its files, which stay as they are: plan shows how they differ"
-
-
-def acls_in_git(draft: Draft, spot: Spot) -> tuple[Acl, ...] | None:
-    """Return what git grants on a scope as drafted; None when it leaves grants alone."""
-    scopes = draft.policy.scopes_of(spot.target)
-    return next((scope.acls for scope in scopes if fold(scope.scope) == fold(spot.scope)), None)
 
 
 def _grant(acl: Acl) -> tuple[FoldedName, int]:

@@ -7,10 +7,10 @@ from typing import Final
 from reconciler.connections import local_problem
 from reconciler.editing import Draft
 from reconciler.errors import EXIT_DONE, EXIT_REFUSED, EXIT_WORKSPACE, InvalidInput, UsageError, exit_code_of
-from reconciler.importing.found import TAKEN, Asked, Found, FoundScope, Standing
+from reconciler.importing.found import TAKEN, Asked, Standing
 from reconciler.importing.from_state import Forgetting, InGit, forgettable, of_provider, scopes_in
 from reconciler.importing.from_workspace import look
-from reconciler.importing.placing import FED, Outcome, Wish, acls_in_git, check_size, passed_over, place, spares_fed
+from reconciler.importing.placing import FED, Outcome, Placer, Wish
 from reconciler.importing.tfstate import read_state
 from reconciler.model import FoldedName, fold
 from reconciler.policy import Target
@@ -68,18 +68,24 @@ def import_scopes(settings: Settings, observer: Observer, wish: Wish) -> Importe
         WorkspaceError: A workspace cannot be reached, or does not accept the credential.
     """
     draft = Draft(settings)
-    chosen = asked_for(draft, settings.selectors)
+    chosen = _asked_for(draft, settings.selectors)
     _check_file(chosen, wish)
     problems = (local_problem(target, settings) for target, _ in chosen)
-    if found := tuple(problem for problem in problems if problem is not None):
-        raise InvalidInput(found)
-    seen: list[tuple[Target, Asked, tuple[Found, ...]]] = []
-    for target, asked in chosen:
-        fed = frozenset(spares_fed(draft, target, wish))
-        seen.append((target, asked, look(target, asked, dict.fromkeys(fed, FED), settings, observer)))
-    outcomes = tuple(outcome for target, asked, found in seen for outcome in _placed(draft, target, asked, found, wish))
-    check_size(draft)
+    if wrong := tuple(problem for problem in problems if problem is not None):
+        raise InvalidInput(wrong)
+    placer = Placer(draft, wish)
+    seen = [
+        (target, asked, look(target, asked, _spared(placer, target, wish), settings, observer))
+        for target, asked in chosen
+    ]
+    outcomes = tuple(placer.place(target, one, asked) for target, asked, found in seen for one in found)
+    placer.draft()
     return Imported(outcomes=outcomes, written=draft.save())
+
+
+def _spared(placer: Placer, target: Target, wish: Wish) -> Mapping[FoldedName, str]:
+    """Return the scopes that need not be read, as they are not touched anyway -> why."""
+    return {} if wish.merge else dict.fromkeys(placer.fed(target), FED)
 
 
 def import_state(settings: Settings, wish: Wish, data: bytes, *, path: str, provider: str | None = None) -> Imported:
@@ -99,17 +105,17 @@ def import_state(settings: Settings, wish: Wish, data: bytes, *, path: str, prov
         Refused: The state is about another workspace; and as `import_scopes`.
     """
     draft = Draft(settings)
-    chosen = asked_for(draft, settings.selectors)
+    chosen = _asked_for(draft, settings.selectors)
     if len(chosen) != 1:
         raise UsageError(f"a state is imported for one target, not for {len(chosen)}", advice="name one of them")
     _check_file(chosen, wish)
     ((target, asked),) = chosen
     records = read_state(data, path)
     about = of_provider(records, target, asked, provider)
-    found = scopes_in(about, target, asked)
-    outcomes = tuple(_placed(draft, target, asked, found, wish))
-    check_size(draft)
-    in_git = _in_git(draft, target, found, outcomes)
+    placer = Placer(draft, wish)
+    outcomes = tuple(placer.place(target, one, asked) for one in scopes_in(about, target, asked))
+    placer.draft()
+    in_git = _in_git(draft, target, outcomes)
     return Imported(
         outcomes=outcomes,
         written=draft.save(),
@@ -118,7 +124,7 @@ def import_state(settings: Settings, wish: Wish, data: bytes, *, path: str, prov
     )
 
 
-def asked_for(draft: Draft, selectors: Iterable[str]) -> tuple[tuple[Target, Asked], ...]:
+def _asked_for(draft: Draft, selectors: Iterable[str]) -> tuple[tuple[Target, Asked], ...]:
     """Return targets, each with the scopes that are asked for, as named.
 
     Raises:
@@ -144,20 +150,14 @@ def _check_file(chosen: tuple[tuple[Target, Asked], ...], wish: Wish) -> None:
         raise UsageError("--file is for one scope", advice="name it as TARGET/SCOPE, or leave --file out")
 
 
-def _placed(draft: Draft, target: Target, asked: Asked, found: tuple[Found, ...], wish: Wish) -> Iterable[Outcome]:
-    for one in found:
-        yield place(draft, target, one, asked, wish) if isinstance(one, FoundScope) else passed_over(target, one)
-
-
-def _in_git(
-    draft: Draft, target: Target, found: tuple[Found, ...], outcomes: tuple[Outcome, ...]
-) -> Mapping[FoldedName, InGit]:
+def _in_git(draft: Draft, target: Target, outcomes: tuple[Outcome, ...]) -> Mapping[FoldedName, InGit]:
+    acls = {fold(scope.scope): scope.acls for scope in draft.policy.scopes_of(target)}
     return {
         fold(outcome.scope): InGit(
             standing=outcome.standing,
             flawed=frozenset(fold(flaw.key) for flaw in outcome.flaws if flaw.key is not None),
-            acls=acls_in_git(draft, draft.spot(f"{target.name}/{one.scope}")) or (),
+            acls=acls.get(fold(outcome.scope)) or (),
         )
-        for one, outcome in zip(found, outcomes, strict=True)
-        if isinstance(one, FoundScope) and outcome.standing in TAKEN
+        for outcome in outcomes
+        if outcome.standing in TAKEN
     }

@@ -187,7 +187,7 @@ def test_file_of_the_usual_name_that_feeds_something_else_is_kept(
     server.create_scope("app")
     server.put("app", "a", b"1")
     refused = run("import", "prod/app").expect(6).stdout
-    assert "secrets/prod/App.yaml exists and feeds something else; say with --file where to put it" in refused
+    assert "secrets/prod/App.yaml feeds something else; say with --file where to put it" in refused
     run("import", "prod/app", "--file", "secrets/prod/app-2.yaml").expect(0)
     assert files(repo) == ["secrets/prod/App.yaml", "secrets/prod/app-2.yaml"]
     run("import", "prod", "--file", "secrets/x.yaml").expect(2)
