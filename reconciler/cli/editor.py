@@ -74,8 +74,13 @@ class _Asking:
         if not _has_terminal():
             return None
         click.echo(f"An edit of {escaped(kept.file)} was kept on {kept.since:%Y-%m-%d %H:%M} UTC.", err=True)
-        wanted = click.confirm("Go on with it? If not, it is deleted.", default=True, err=True)
-        return IfKept.RESUME if wanted else IfKept.DROP
+        answer = click.prompt(
+            "Go on with it (g), or delete it (d)?",
+            type=click.Choice(("g", "d"), case_sensitive=False),
+            default="g",
+            err=True,
+        )
+        return IfKept.RESUME if answer.lower() == "g" else IfKept.DROP
 
 
 @click.command()

@@ -187,9 +187,9 @@ def make(about: About, where: Sequence[Path]) -> PrivateFolder:
             continue
         try:
             (path / _TEXT).mkdir(mode=0o700)
-            (path / _ABOUT).write_text(json.dumps({"root": about.root, "file": about.file}))
+            _write(path / _ABOUT, json.dumps({"root": about.root, "file": about.file}).encode())
             return PrivateFolder(path=path, about=about, in_memory=in_memory, lock=_locked(path))
-        except OSError:
+        except (OSError, ReconcilerError):
             shutil.rmtree(path, ignore_errors=True)
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)

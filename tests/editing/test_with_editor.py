@@ -342,7 +342,7 @@ def test_on_a_terminal_somebody_is_asked_and_edits_again(desk: Desk) -> None:
         assert terminal.end() == EXIT_INVALID_INPUT
         assert "--resume" in terminal.said
     with Terminal(program("edit", FILE), cwd=desk.repo.root, env={**env, "VISUAL": "true"}) as terminal:
-        terminal.wait_for("Go on with it?")
-        terminal.type("n\n")
+        terminal.wait_for("delete it (d)?")
+        terminal.type("d\n")
         assert terminal.end() == 0
     assert not list((desk.repo.root / ".reconciler/edits").iterdir())
