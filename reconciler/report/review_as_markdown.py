@@ -5,8 +5,9 @@ from typing import Final
 
 from reconciler.errors import Severity
 from reconciler.report.escape import code_span
-from reconciler.report.review_wording import Item, Name, extent, headline, items_of, shortened, some, span
+from reconciler.report.review_wording import Item, Name, are_counted, extent, headline, items_of, shortened, some, span
 from reconciler.report.reviewed import HeadProblem, Rank, ReviewReport
+from reconciler.report.wording import count
 
 
 _TITLES: Final = {
@@ -120,7 +121,9 @@ def _sentence(item: Item) -> str:
     parts = [f"{sign}{''.join(words)}"]
     if item.scopes:
         parts.append(f"in {_places(item.scopes)}")
-    if item.files:
+    if are_counted(item):
+        parts.append(f"({count(len(item.files), 'file')})")
+    elif item.files:
         parts.append(f"({_places(item.files)})")
     if item.rekeyed:
         parts.append("**from a file with a new data key**")

@@ -5,8 +5,9 @@ from typing import Final
 
 from reconciler.errors import Severity
 from reconciler.report.layout import Cell, Line, Tone, paint, sentence
-from reconciler.report.review_wording import Item, Name, extent, headline, items_of, shortened, some, span
+from reconciler.report.review_wording import Item, Name, are_counted, extent, headline, items_of, shortened, some, span
 from reconciler.report.reviewed import Rank, ReviewReport
+from reconciler.report.wording import count
 
 
 _TITLES: Final = {
@@ -78,7 +79,9 @@ def _sentence(item: Item) -> str:
     parts = [f"{item.symbol} {words}"]
     if item.scopes:
         parts.append(f"in {_places(item.scopes)}")
-    if item.files:
+    if are_counted(item):
+        parts.append(f"({count(len(item.files), 'file')})")
+    elif item.files:
         parts.append(f"({_places(item.files)})")
     if item.rekeyed:
         parts.append("[from a file with a new data key]")

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.errors import Severity
 from reconciler.report.escape import escape_text
-from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport, Sight
+from reconciler.report.reviewed import FILE_STATES, Difference, Kind, Rank, ReviewReport, Sight
 from reconciler.report.wording import COMMIT_CHARS, count
 
 
@@ -51,7 +51,7 @@ _HOLE: Final = re.compile(r"\{(\w+)\}")
 SENTENCES: Final = {
     Kind.FILE_UNREADABLE: "unreadable: what this file changes does not show",
     Kind.VALUE_PLAIN: "not encrypted: the value of {key}",
-    Kind.VALUE_COPIED: "a copy: {key} has the ciphertext of {before}, and will not open",
+    Kind.VALUE_COPIED: "a copy: the ciphertext of {before} will not open as {key}",
     Kind.HOST_CHANGED: "host changed: of {target}, {before} -> {after}",
     Kind.TARGET_ADDED: "target added: {target}, {after}",
     Kind.TARGET_RENAMED: "target renamed: {before} -> {after}",
@@ -72,11 +72,11 @@ SENTENCES: Final = {
     Kind.FILE_SETTING_CHANGED: "encryption changed: {field} of the file, {before} -> {after}",
     Kind.ACL_ADDED: "grant added: {subject} gets {after}",
     Kind.ACL_RAISED: "grant widened: {subject} {before} -> {after}",
-    Kind.ACLS_UNMANAGED: "grants let go: whoever has one keeps it from now on",
+    Kind.ACLS_UNMANAGED: "grants let go: from now on whoever has one keeps it",
     Kind.FILE_ROLLED_BACK: "went back: it was written {after}, and what stood there {before}",
-    Kind.VALUE_ROLLED_BACK: "went back: {key} has the value of commit {commit}",
+    Kind.VALUE_ROLLED_BACK: "went back: {key} to the value of commit {commit}",
     Kind.FILE_REKEYED: "re-encrypted as a whole: a new data key, and which of {values} changed cannot be seen",
-    Kind.SCOPE_FED_BY_FILE: "a further file feeds keys",
+    Kind.SCOPE_FED_BY_FILE: "new source: a further file feeds keys",
     Kind.FILE_MOVED: "file moved: {before} -> {after}",
     Kind.TARGET_REMOVED: "target {target}, {before}: what was written there stays",
     Kind.SCOPE_REMOVED: "scope {place} with {keys}",
@@ -84,15 +84,15 @@ SENTENCES: Final = {
     Kind.KEY_RENAMED: "key {before}, by its looks renamed to {after}",
     Kind.ACL_REMOVED: "grant of {subject}, {before}",
     Kind.ACL_LOWERED: "grant lowered: {subject} {before} -> {after}",
-    Kind.ACLS_MANAGED: "grants are seen to from now on",
-    Kind.PRUNE_CHANGED: "prune {before} -> {after}",
-    Kind.ROTATION_CHANGED: "rotation {before} -> {after}",
+    Kind.ACLS_MANAGED: "grants managed from now on",
+    Kind.PRUNE_CHANGED: "prune changed: {before} -> {after}",
+    Kind.ROTATION_CHANGED: "rotation changed: {before} -> {after}",
     Kind.SCOPE_ADDED: "scope {place} with {keys}",
     Kind.KEY_ADDED: "key {key} added",
     Kind.KEY_CHANGED: "key {key} changed",
-    Kind.KEY_MOVED: "key {key} moved from {before} (whether its value changed cannot be seen)",
+    Kind.KEY_MOVED: "key {key} moved, perhaps changed, from {before}",
     Kind.KEY_RESPELT: "key {key}, so far spelt {before}",
-    Kind.VALUES_REBOUND: "{values} encrypted anew for another host: which of them changed cannot be seen",
+    Kind.VALUES_REBOUND: "encrypted anew for another host, perhaps changed: {values}",
     Kind.FILE_ADDED: "file added",
     Kind.FILE_REMOVED: "file removed",
     Kind.FILE_REWRITTEN: "rewritten without a change that counts: comments, order, layout or metadata",
@@ -235,12 +235,12 @@ def _words_of(one: Difference) -> str:
         case Kind.FILE_ROLLED_BACK if one.commit is not None:
             return "went back: it is the file of commit {commit}, old values and all"
         case Kind.KEY_CHANGED if one.before is not None or one.after is not None:
-            return "key {key} changed, and so did its form: {before} -> {after}"
+            return "key {key} changed, from {before} to {after}"
         case Kind.TARGET_FIELD_CHANGED if one.target is not None:
             what = "authentication" if one.field not in _NOT_AUTHENTICATION else "target"
             return f"{what} changed: {{field}} of {{target}}, {{before}} -> {{after}}"
         case Kind.PRUNE_CHANGED if one.after == "all":
-            return "prune {before} -> {after}: keys and grants that git does not name are deleted, whoever made them"
+            return "prune changed: {before} -> {after}, so that keys and grants of others are deleted"
         case _:
             return SENTENCES[one.kind]
 
@@ -253,7 +253,7 @@ def _filled(one: Difference, hole: str) -> str | Name:
         "values": count(one.count or 0, "value"),
         "keys": count(one.count or 0, "key"),
         "why": _UNREAD if one.sight is None else _REASONS[one.sight],
-        "state": one.subject or "",
+        "state": one.subject if one.subject in FILE_STATES.values() else FILE_STATES["M"],
     }
     if hole in ours:
         return ours[hole]
@@ -287,6 +287,11 @@ def extent(report: ReviewReport) -> str:
     """Return how many files differ."""
     words = f"{count(report.files, 'file')} compared"
     return f"{words}, {count(report.other_files, 'other')} not looked at" if report.other_files else words
+
+
+def are_counted(item: Item) -> bool:
+    """Tell whether the files of an item are told by their number: its scopes say enough, and nobody has to go there."""
+    return bool(item.scopes) and len(item.files) > 1 and item.symbol != "!"
 
 
 def some(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:

@@ -140,6 +140,15 @@ class Sight(enum.Enum):
     """It stands below ``secrets/`` and is no scope file."""
 
 
+FILE_STATES: Final = {
+    "A": "added",
+    "D": "deleted",
+    "M": "changed",
+    "T": "made another kind of file, such as a link",
+}
+"""What became of a file outside, by the letter that git gives it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One thing that a change adds, alters or drops."""
@@ -158,7 +167,8 @@ class Difference:
     scope: str | None = None
     key: str | None = None
     subject: str | None = None
-    """Who or what it is about: a principal, a recipient, a rule by its path_regex, the state of a file outside."""
+    """Who or what it is about: a principal, a recipient, a rule by its path_regex, the state of a file outside, as in
+    `FILE_STATES`."""
 
     field: str | None = None
     """Of targets.yaml, of a rule or of the metadata."""

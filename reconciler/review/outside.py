@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from reconciler.policy.sources import FOLDER, MISNAMED_RULES_FILE, RULES_FILE
-from reconciler.report.reviewed import Difference, Kind, Rank, Sight
+from reconciler.report.reviewed import FILE_STATES, Difference, Kind, Rank, Sight
 
 
 _SIGHTS: Final = (
@@ -53,8 +53,6 @@ _SIGHTS: Final = (
 Case is passed over: some file systems do so, too.
 """
 
-_STATES: Final = {"A": "added", "D": "deleted", "M": "changed", "T": "of another kind now, such as a link"}
-
 
 def outside_differences(
     changes: Iterable[tuple[str, str, str]], read: Collection[str]
@@ -80,7 +78,7 @@ def outside_differences(
                 kind=Kind.OTHER_FILE,
                 rank=Rank.ALSO,
                 path=path,
-                subject=_STATES.get(state, "changed"),
+                subject=FILE_STATES.get(state, FILE_STATES["M"]),
                 sight=sight,
             )
         )

@@ -16,6 +16,9 @@ from reconciler.report import (
     render_problems,
     render_problems_json,
     render_problems_sarif,
+    render_review,
+    render_review_json,
+    render_review_markdown,
     render_status,
     render_status_json,
     render_targets,
@@ -23,6 +26,7 @@ from reconciler.report import (
 )
 from reconciler.workspace import Backend
 from tests.report.compare import check_golden, golden_names
+from tests.report.reviews import REVIEWS
 from tests.report.situations import SITUATIONS
 from tests.report.standings import STANDINGS
 
@@ -112,6 +116,10 @@ TABLES = {
     "no-problems.sarif": render_problems_sarif((), rules=RULES, prefix="", tool_version="0.0.0"),
     **{f"{name}.text": render_status(found, color=False) for name, found in STANDINGS.items()},
     **{f"{name}.json": render_status_json(found) for name, found in STANDINGS.items()},
+    **{f"{name}.text": render_review(found, color=False) for name, found in REVIEWS.items()},
+    **{f"{name}.markdown": render_review_markdown(found) for name, found in REVIEWS.items()},
+    **{f"{name}.json": render_review_json(found) for name, found in REVIEWS.items()},
+    "review-everything.colour": render_review(REVIEWS["review-everything"], color=True, width=80),
     "status-everything.colour": render_status(STANDINGS["status-everything"], color=True, width=60),
 }
 
