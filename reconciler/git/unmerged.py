@@ -66,8 +66,12 @@ def unresolve(root: Path, path: str) -> None:
     """Bring the versions of a file back into the index that was added before its conflict was resolved.
 
     Git keeps them until the commit. Does nothing where it has none.
+
+    Args:
+        root: directory of the run.
+        path: below ``secrets/``, so that it is no option: what follows this one git takes for paths, also ``--``.
     """
-    run(root, ("update-index", "--unresolve", "--", path))
+    run(root, ("update-index", "--unresolve", path))
 
 
 def add(root: Path, path: str) -> None:

@@ -131,17 +131,21 @@ class _Merging:
             return Outcome()
         three = Three(base=versions.base, ours=versions.ours, theirs=versions.theirs)
         each: dict[Slot, Side] = {}
-        outcome = Outcome()
+        outcome = self._merged(path, three, Choices())
         for _ in range(_MOST_ROUNDS):
-            choices = Choices(each=each, rest=self._wishes.rest)
-            outcome = merge_versions(path, three, self.around, now=self._draft.now, choices=choices, settled=True)
             chosen = self._chosen(path, outcome.conflicts)
             if not chosen:
                 break
             each.update(chosen)
+            outcome = self._merged(path, three, Choices(each=each))
+        if outcome.conflicts and self._wishes.rest is not None:
+            outcome = self._merged(path, three, Choices(each=each, rest=self._wishes.rest))
         if outcome.data is not None:
             self._draft.replace(path, outcome.data)
         return outcome
+
+    def _merged(self, path: str, three: Three, choices: Choices) -> Outcome:
+        return merge_versions(path, three, self.around, now=self._draft.now, choices=choices, settled=True)
 
     def _chosen(self, path: str, conflicts: Sequence[Conflict]) -> dict[Slot, Side]:
         """Return what is known of who wins, or can be asked."""
