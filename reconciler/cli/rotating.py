@@ -92,6 +92,11 @@ def _from_somewhere(command: F) -> F:
 @click.argument("key")
 @_from_somewhere
 @click.option("--everywhere", is_flag=True, help="Also wherever else the same value stands.")
+@click.option(
+    "--search/--no-search",
+    default=True,
+    help="Open all files to look for the same value (the default), or only those that have the key.",
+)
 @click.option("--commit", is_flag=True, help="Commit the files on a new branch, and stay on it.")
 @click.option("--branch", metavar="NAME", help="Call that branch NAME; implies --commit.")
 @click.option("--pr", is_flag=True, help="Push the branch, and open a pull request with gh; implies --commit.")
@@ -133,11 +138,13 @@ def rotate(
     _say_next(context, done)
 
 
-def _wishes(*, everywhere: bool, commit: bool, branch: str | None, pr: bool) -> "Wishes":
+def _wishes(*, everywhere: bool, search: bool, commit: bool, branch: str | None, pr: bool) -> "Wishes":
     from reconciler.editing.rotating import Wishes
 
+    if everywhere and not search:
+        raise UsageError("--everywhere has to look for the same value", advice="leave out --no-search")
     commit = commit or pr or branch is not None
-    return Wishes(everywhere=everywhere, commit=commit, branch=branch, pull_request=pr)
+    return Wishes(everywhere=everywhere, search=search, commit=commit, branch=branch, pull_request=pr)
 
 
 def _new_value(given: _Given, settings: "Settings", label: str) -> "Callable[[], SecretValue]":
@@ -235,10 +242,11 @@ def retarget(
     old: str | None,
     decryptor: "Decryptor",
 ) -> None:
-    """Follow a workspace that moved: bind every value of TARGET to the new host.
+    """Follow a workspace that moved.
 
-    Changes host and workspace_id in targets.yaml, where comments and layout stay, and encrypts the values of the
-    target anew for the place where they belong now. Interrupted, the same command finishes what was begun.
+    Binds every value of TARGET to the new host: changes host and workspace_id in targets.yaml, where comments and
+    layout stay, and encrypts the values anew for the place where they belong now. Interrupted, the same command
+    finishes what was begun.
 
     \b
     Examples:

@@ -30,6 +30,9 @@ class Wishes:
     everywhere: bool = False
     """Rotate every place that holds the old value."""
 
+    search: bool = True
+    """Look for the old value in all files, which opens them; else in those alone that have the key."""
+
     commit: bool = False
     """Commit the files, on a branch of their own."""
 
@@ -92,6 +95,7 @@ class Rotated:
 
 
 _NOTHING_WRITTEN: Final = "nothing was written"
+_UNASKED: Final = "--no-search"
 
 
 def rotate(
@@ -122,7 +126,7 @@ def rotate(
     """
     named = _named(draft, selectors, key)
     old = _old_value(draft, named)
-    others, unopened = _same_elsewhere(draft, old, named, observer)
+    others, unopened = _same_elsewhere(draft, old, named, wishes, observer)
     places = (*named, *(others if wishes.everywhere else ()))
     left = () if wishes.everywhere else others
     _say(observer, left, unopened)
@@ -182,7 +186,7 @@ def _value_at(draft: Draft, place: Place) -> SecretValue:
 
 
 def _same_elsewhere(
-    draft: Draft, old: SecretValue, named: tuple[Place, ...], observer: Observer
+    draft: Draft, old: SecretValue, named: tuple[Place, ...], wishes: Wishes, observer: Observer
 ) -> tuple[tuple[Place, ...], tuple[Unopened, ...]]:
     """Return where else the old value stands, and the files that nobody can look into.
 
@@ -192,8 +196,12 @@ def _same_elsewhere(
         return (), ()
     known = {(place.spot.id, fold(place.key)) for place in named}
     found: list[Place] = []
-    unopened = [Unopened(path=file.path, reason="it breaks the rules of validate") for file in draft.policy.unreadable]
+    unopened = [Unopened(path=file.path, reason=file.problems[0].what) for file in draft.policy.unreadable]
     files = draft.policy.files
+    if not wishes.search:
+        at_hand = {place.path for place in named}
+        unopened += [Unopened(path=file.path, reason=_UNASKED) for file in files if file.path not in at_hand]
+        files = tuple(file for file in files if file.path in at_hand)
     with observer.progress("looking for the same value", len(files)) as advance:
         for file in files:
             try:
@@ -257,6 +265,10 @@ def _record(draft: Draft, done: Rotated, branch: NewBranch, wishes: Wishes, obse
             done = replace(done, page=open_pull_request(branch, title=title, body=body))
     except NoProgram:
         observer.say(f"note: gh is not installed, so there is no pull request yet; where it is: {by_hand(branch)}")
+    except KeyboardInterrupt:
+        if done.commit is None:
+            observer.say(f"note: the new value is written to {_files(done)}, and is not committed")
+        raise
     except ReconcilerError as error:
         for line in error.said if isinstance(error, GitFailed) else ():
             observer.say(f"  {line}")
@@ -268,11 +280,14 @@ def _told(error: ReconcilerError, done: Rotated) -> ReconcilerError:
     """Return an error that says what stands in spite of it."""
     if done.commit is not None:
         return error
-    files = some_of([escaped(path) for path in done.paths])
     return ReconcilerError(
-        f"{error}; the new value is written to {files}",
+        f"{error}; the new value is written to {_files(done)}",
         advice=error.advice or "commit it by hand once the reason is gone; git restore takes it back",
     )
+
+
+def _files(done: Rotated) -> str:
+    return some_of([escaped(path) for path in done.paths])
 
 
 def _title(places: tuple[Place, ...]) -> str:

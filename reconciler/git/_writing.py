@@ -9,6 +9,8 @@ to write to is still asked the strict way, and first.
 import os
 import re
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +19,19 @@ from typing import Final
 from reconciler.errors import ReconcilerError, Refused, UsageError, escaped, some_of
 from reconciler.git._program import ask, repository, run
 from reconciler.policy.target_fields import SECRET_FIELDS
-from reconciler.pysops.child import ChildFailed, Children, Finished, WhyFailed
 
 
 _TIMEOUT_S: Final = 600.0
 """For one command: hooks may run a test suite, and whoever signs may have to look for a token."""
 
-_MAX_OUTPUT_BYTES: Final = 1024 * 1024
+_GRACE_S: Final = 5.0
+"""How long git may take to end once it was told to."""
+
+_MAX_SAID_BYTES: Final = 64 * 1024
+"""Of what git and hooks said, the last ones: that is where they say why."""
 
 _MOST_LINES: Final = 40
-"""Of what git and hooks said, the last ones: that is where they say why."""
+"""Of those, too."""
 
 WITHHELD: Final = frozenset(
     {
@@ -66,6 +71,15 @@ def branch_name(kind: str, *parts: str) -> str:
     # Git refuses two dots in a row, one at either end, and ``.lock`` at the end.
     text = re.sub(r"\.{2,}", ".", text).strip(".-")
     return f"{kind}/{text.removesuffix('.lock') or 'change'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """A git that has ended."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+    """What it, its hooks and a server said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +129,8 @@ class NewBranch:
             self._take_back()
             raise
         for path, data in written.items():
-            if ask(self.root, "cat-file", "blob", f"HEAD:./{path}") != data:
+            # Line ends aside, which git may turn on purpose; values do not depend on them.
+            if _feeds(ask(self.root, "cat-file", "blob", f"HEAD:./{path}")) != _feeds(data):
                 raise ReconcilerError(
                     f"the commit on {escaped(self.name)} has not what was written to {escaped(path)}: a hook or a "
                     "filter changed it",
@@ -134,7 +149,7 @@ class NewBranch:
             f"the branch {escaped(self.name)} is committed, and could not be pushed",
             *("push", "--quiet", "--set-upstream", "--", self.remote or "origin", f"{ref}:{ref}"),
         )
-        return tuple(line.removeprefix("remote:").strip() for line in _lines(done) if line.startswith("remote:"))
+        return tuple(line.removeprefix("remote:").strip() for line in done.lines if line.startswith("remote:"))
 
     @property
     def way_back(self) -> str:
@@ -150,10 +165,10 @@ class NewBranch:
             # Only if it is still where it began: a commit that was made in spite of everything is not lost.
             _git(self.root, self.environ, "update-ref", "-d", _HEADS + self.name, self.commit)
 
-    def _call(self, failed: str, *arguments: str, stdin: bytes = b"") -> Finished:
+    def _call(self, failed: str, *arguments: str, stdin: bytes = b"") -> "_Done":
         done = _git(self.root, self.environ, *arguments, stdin=stdin)
         if done.exit_code != 0:
-            raise GitFailed(f"{failed} (git {arguments[0]}: exit code {done.exit_code})", said=_lines(done))
+            raise GitFailed(f"{failed} (git {arguments[0]}: exit code {done.exit_code})", said=done.lines)
         return done
 
 
@@ -274,33 +289,49 @@ def _config(root: Path, key: str) -> str | None:
     return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
 
 
-def _git(root: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> Finished:
+def _git(root: Path, environ: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> "_Done":
     """Run git as the user would.
 
     Raises:
-        ReconcilerError: It is not installed, or did not come to its end.
+        Refused: It is not installed.
+        ReconcilerError: It did not finish in time.
     """
     program = shutil.which("git", path=environ.get("PATH", ""))
     if program is None or not Path(program).is_absolute():
         raise Refused("git is not installed", advice="install git")
     # As with reading: a bare repository that was committed as ordinary files has a configuration of its own.
     command = (program, "--no-pager", "-c", "safe.bareRepository=explicit", *arguments)
-    try:
-        return Children().run(
-            command,
-            stdin=stdin,
-            environ=environ,
-            timeout_s=_TIMEOUT_S,
-            max_stdout=_MAX_OUTPUT_BYTES,
-            in_terminal=True,
-            cwd=root,
+    # Files, not pipes: a daemon that git or a hook leaves behind may hold its output open for as long as it lives.
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        given.write(stdin)
+        given.seek(0)
+        process = subprocess.Popen(  # noqa: S603  # an absolute path, no shell
+            command, stdin=given, stdout=said, stderr=subprocess.STDOUT, env=dict(environ), cwd=root
         )
-    except ChildFailed as failed:
-        slow = failed.reason is WhyFailed.TOO_SLOW
-        reason = f"did not finish within {_TIMEOUT_S:.0f} s" if slow else "did not come to its end"
-    raise ReconcilerError(f"git {arguments[0]} {reason}", advice="run git status to see how far it came")
+        try:
+            exit_code = process.wait(_TIMEOUT_S)
+        except BaseException as error:
+            _end(process)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise ReconcilerError(
+                f"git {arguments[0]} did not finish within {_TIMEOUT_S:.0f} s",
+                advice="run git status to see how far it came",
+            ) from None
+        said.seek(max(0, said.seek(0, os.SEEK_END) - _MAX_SAID_BYTES))
+        lines = (line.rstrip() for line in said.read().decode(errors="replace").splitlines())
+        return _Done(exit_code=exit_code, lines=tuple(line for line in lines if line)[-_MOST_LINES:])
 
 
-def _lines(done: Finished) -> tuple[str, ...]:
-    text = done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
-    return tuple(line.rstrip() for line in text.splitlines() if line.strip())[-_MOST_LINES:]
+def _feeds(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End git so that it can take its locks away: a stale ``index.lock`` would stop whatever the user does next."""
+    process.terminate()
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

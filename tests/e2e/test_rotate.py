@@ -2,17 +2,19 @@
 
 import json
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_REFUSED, EXIT_USAGE, EXIT_WORKSPACE
+from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE, EXIT_WORKSPACE
 from tests.support.age_keys import AgeKey
 from tests.support.canaries import Canaries
 from tests.support.cli import Cli, program
 from tests.support.secrets_repo import SecretsRepo
 from tests.support.sops_tool import SopsTool
-from tests.support.terminal import Terminal
+from tests.support.terminal import Terminal, interrupt
 
 
 PROD, DEV = "adb-1.2.azuredatabricks.net", "adb-3.4.azuredatabricks.net"
@@ -128,6 +130,19 @@ def test_what_is_refused_writes_nothing(
     assert three.git("status", "--porcelain") == ""
 
 
+def test_without_a_search_no_other_file_is_opened(run: Cli, three: SecretsRepo) -> None:
+    """They are named as not looked into; what stands in the same file is found all the same."""
+    done = run("rotate", "dev/pay", "db-password", "--no-search", stdin="new value").expect()
+    assert done.stdout.splitlines() == [
+        "rotated  dev/pay db-password  secrets/dev/pay.yaml",
+        "same value, left  dev/pay again  secrets/dev/pay.yaml",
+        "not looked into  secrets/demo/app.yaml: --no-search",
+        "not looked into  secrets/prod/pay.yaml: --no-search",
+    ]
+    refused = run("rotate", "dev/pay", "db-password", "--no-search", "--everywhere", stdin="x").expect(EXIT_USAGE)
+    assert "--no-search" in refused.stderr
+
+
 def test_files_that_nobody_here_can_open_are_named(run: Cli, three: SecretsRepo) -> None:
     """They may hold the value, too; a key in one of them cannot be rotated."""
     three.scope_file("prod/sealed.yaml", {PROD: {"sealed": {"k": "v"}}}, recipients=[AgeKey.generate().recipient])
@@ -200,6 +215,31 @@ def test_a_hook_that_refuses_leaves_the_new_value_in_the_file(run: Cli, three: S
     assert (done.json["commit"], done.json["branch"], len(done.json["rotated"])) == (None, None, 1)
     assert three.git("symbolic-ref", "--short", "HEAD").strip() == "main"
     assert three.git("status", "--porcelain").split() == ["M", "secrets/prod/pay.yaml"]
+
+
+def test_an_interrupt_during_the_commit_leaves_no_lock_and_no_branch(
+    run: Cli, three: SecretsRepo, tmp_path: Path
+) -> None:
+    """The file has the new value, which is said; git can be used at once."""
+    three.write(".git/hooks/pre-commit", f"#!/bin/sh\ntouch {tmp_path}/began; exec sleep 3\n")
+    (three.root / ".git/hooks/pre-commit").chmod(0o755)
+    command = program("rotate", "prod/pay", "db-password", "--generate", "32", "--commit")
+    process = subprocess.Popen(
+        command, cwd=three.root, env=run.environ(_WHO), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    with process:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "began").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        interrupt(process)
+        assert process.wait(30) == EXIT_INTERRUPTED
+        assert process.stderr is not None
+        assert b"secrets/prod/pay.yaml, and is not committed" in process.stderr.read()
+    assert three.git("symbolic-ref", "--short", "HEAD").strip() == "main"
+    assert three.git("for-each-ref", "--format=%(refname)").split() == ["refs/heads/main"]
+    assert three.git("status", "--porcelain").split() == ["M", "secrets/prod/pay.yaml"]
+    assert not (three.root / ".git/index.lock").exists()
 
 
 @pytest.fixture
