@@ -87,7 +87,15 @@ class _Base:
     text: bytes = field(repr=False)
 
 
-def edit(settings: Settings, observer: Observer, path: Path, *, asking: Asking, has_terminal: bool) -> Outcome:
+def edit(
+    settings: Settings,
+    observer: Observer,
+    path: Path,
+    *,
+    asking: Asking,
+    has_terminal: bool,
+    where: tuple[Path, ...] | None = None,
+) -> Outcome:
     """Show a file in the editor, and save what comes back.
 
     Args:
@@ -96,6 +104,7 @@ def edit(settings: Settings, observer: Observer, path: Path, *, asking: Asking, 
         path: The file, as the shell sees it, or from the directory of the run. One that does not exist is begun.
         asking: Who decides.
         has_terminal: Whether an editor could be shown there.
+        where: Where the text may stand, best first; None: see `private_folder.places`.
 
     Raises:
         UsageError: There is no such place for a file, no editor; or an earlier edit was kept, and nobody says what
@@ -109,7 +118,7 @@ def edit(settings: Settings, observer: Observer, path: Path, *, asking: Asking, 
     file = file_of(settings, path)
     editor = find_editor(settings.environ, has_terminal=has_terminal)
     draft = Draft(settings)
-    where = private_folder.places(settings.environ)
+    where = private_folder.places(settings.environ) if where is None else where
     rescue(draft, observer, where)
     base = _base(draft, file)
     begun, kept = _earlier(draft, observer, base, asking)

@@ -1,10 +1,11 @@
 """``edit``: a file in an editor and back, with stand-ins for what people and editors do."""
 
+import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -12,7 +13,11 @@ from textwrap import dedent
 import pytest
 
 from reconciler import pysops
-from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_REFUSED, EXIT_USAGE
+from reconciler.editing.kept_edits import Kept
+from reconciler.editing.private_folder import is_in_memory
+from reconciler.editing.with_editor import IfInvalid, Outcome, edit
+from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_REFUSED, EXIT_USAGE, InvalidInput
+from reconciler.settings import Settings
 from tests.support.age_keys import AgeKey
 from tests.support.canaries import Canaries
 from tests.support.cli import Cli, program
@@ -265,6 +270,60 @@ def test_a_path_may_be_that_from_the_directory_of_the_run(desk: Desk) -> None:
     """As ``-C`` says, wherever the user stands."""
     desk.run("edit", FILE, env=desk.editor("save(text.replace('Two', 'Three'))")).expect()
     assert "Three" in str(desk.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listener:
+    """Keeps what is said."""
+
+    said: list[str]
+    detail: None = None
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        yield lambda: None
+
+
+class _Nobody:
+    """Nobody decides: there is nothing to ask."""
+
+    def if_invalid(self, error: InvalidInput, *, same: bool) -> IfInvalid:
+        raise AssertionError(str(error))
+
+    def if_kept(self, kept: Kept) -> None:
+        raise AssertionError(str(kept))
+
+
+def test_text_that_gets_to_a_disk_is_warned_of(desk: Desk, tmp_path: Path) -> None:
+    """Where no folder is in memory."""
+    place = tmp_path / "place"
+    place.mkdir()
+    settings = Settings(root=desk.repo.root, environ=desk.editor("save(text.replace('Two', 'Three'))"), home=tmp_path)
+    listener = _Listener(said=[])
+    outcome = edit(settings, listener, Path(FILE), asking=_Nobody(), has_terminal=False, where=(place,))
+    assert outcome is Outcome.WRITTEN
+    assert any("perhaps on a disk" in text for text in listener.said) is not is_in_memory(place.resolve())
+    assert desk.folder.parent == place
+    assert not list(place.iterdir())
+
+
+def test_nothing_that_others_can_see_holds_a_value(desk: Desk) -> None:
+    """Not the arguments of the editor, nor its environment, nor the private folder to others, nor the root."""
+    note = desk.repo.root.parent / "seen"
+    body = f"""
+    seen = [*sys.argv, *map(str, os.environ.items()), oct(path.parents[1].stat().st_mode), oct(path.stat().st_mode)]
+    pathlib.Path({str(note)!r}).write_text(repr(seen))
+    save(text + 'oops')
+    """
+    desk.edit(body, exit_code=EXIT_INVALID_INPUT)
+    seen = note.read_text()
+    assert not desk.canaries.found_in(seen)
+    assert desk.repo.key.identity not in seen
+    assert "0o40700', '0o100600'" in seen
+    assert not desk.seen_on_disk()
 
 
 def _until(there: Callable[[], bool]) -> None:
