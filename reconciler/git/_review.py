@@ -32,6 +32,13 @@ _MAX_PAST_PATHS: Final = 500
 
 _UNTRACKED: Final = "A"
 
+_AS_SHIPPED: Final = tuple(
+    part
+    for setting in ("log.follow=false", "log.diffMerges=separate", "log.showRoot=true", "diff.relative=false")
+    for part in ("-c", setting)
+)
+"""Before commands that people use, too, and whose output they can change by settings of their own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedPath:
@@ -137,7 +144,15 @@ def changed_paths(root: Path, base: str, head: str | None) -> tuple[ChangedPath,
         output = ask(root, "diff-tree", "-r", *shape, checked_hash(base), checked_hash(head), "--")
         return tuple(_changes(output))
     output = ask(
-        root, "diff", *shape, "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", checked_hash(base), "--"
+        root,
+        *_AS_SHIPPED,
+        "diff",
+        *shape,
+        "--no-ext-diff",
+        "--no-textconv",
+        "--ignore-submodules=all",
+        checked_hash(base),
+        "--",
     )
     top = Path(os.fsdecode(ask(root, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
     untracked = ask(top, "ls-files", "-z", "--others", "--exclude-standard", "--", ".")
@@ -192,13 +207,9 @@ def past_of(root: Path, prefix: str, commit: str, paths: Collection[str]) -> Pas
 
 def _log(root: Path, commit: str, paths: list[str]) -> bytes:
     # By the first parent: what the branch held, merge by merge, and not what stood meanwhile on those merged to it.
-    # What the user has set for log is not asked for.
     return ask(
         root,
-        "-c",
-        "log.follow=false",
-        "-c",
-        "log.diffMerges=separate",
+        *_AS_SHIPPED,
         "log",
         "-z",
         "--format=%H",

@@ -223,10 +223,15 @@ def symbol_of(one: Difference) -> str:
 
 def told(one: Difference) -> Phrase:
     """Return what a difference says, without the scope and the file that it is about."""
-    pieces = _HOLE.split(_words_of(one))
-    return tuple(
-        part if place % 2 == 0 else _filled(one, part) for place, part in enumerate(pieces) if part or place % 2
-    )
+    told_so_far: list[str | Name] = []
+    for place, piece in enumerate(_HOLE.split(_words_of(one))):
+        part = _filled(one, piece) if place % 2 else piece
+        last = told_so_far[-1] if told_so_far else None
+        if isinstance(part, str) and isinstance(last, str):
+            told_so_far[-1] = last + part
+        else:
+            told_so_far.append(part)
+    return tuple(told_so_far)
 
 
 def _words_of(one: Difference) -> str:
