@@ -16,6 +16,7 @@ from reconciler.importing.found import (
     grants_of,
     unfit_key,
     unfit_scope,
+    unfit_value,
 )
 from reconciler.model import LEDGER_SCOPE, FoldedName, KeyName, SecretValue, fold, is_key_name
 from reconciler.policy import Target
@@ -149,7 +150,11 @@ def _values(state: ScopeState) -> tuple[Mapping[KeyName, SecretValue], tuple[Fla
             continue
         match evidence:
             case Known(value=value):
-                taken[secret.key] = value
+                large = unfit_value(secret.key, value)
+                if large is None:
+                    taken[secret.key] = value
+                else:
+                    flaws.append(large)
             case Unreadable(why=why):
                 flaws.append(Flaw(key=secret.key, why=f"its value cannot be read: {why}"))
             case Absent():

@@ -119,7 +119,7 @@ def import_state(settings: Settings, wish: Wish, data: bytes, *, path: str, prov
     return Imported(
         outcomes=outcomes,
         written=draft.save(),
-        notes=(STATE_NOTE,),
+        notes=(STATE_NOTE,) if in_git else (),
         forgetting=forgettable(records, about, in_git),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from reconciler.errors import some_of
-from reconciler.importing.found import Flaw, Standing
+from reconciler.importing.found import TAKEN, Flaw, Standing
 from reconciler.importing.from_state import as_configuration
 from reconciler.importing.placing import Outcome
 from reconciler.importing.run import Imported
@@ -17,7 +17,7 @@ _MOST_FLAWS: Final = 20
 
 _FORGET: Final = (
     "Put this into the configuration of Terraform (1.7 or later) in place of the resource blocks, once every state of",
-    "that configuration has been imported, and run terraform apply before the first reconciler apply.",
+    "that configuration has been imported. Terraform then forgets these secrets, and leaves them where they are.",
 )
 
 
@@ -39,6 +39,7 @@ def render_import_json(imported: Imported) -> str:
             "removed": list(imported.forgetting.whole),
             "state_rm": [address for addresses in imported.forgetting.parts.values() for address in addresses],
             "kept": imported.forgetting.kept,
+            "configuration": configuration(imported, with_report=False),
         },
     }
     return json.dumps(document, indent=2) + "\n"
@@ -113,7 +114,7 @@ def _more(outcome: Outcome) -> Iterator[str]:
         yield f"left out: {_flaw(flaw)}"
     if len(outcome.flaws) > _MOST_FLAWS:
         yield f"left out: {len(outcome.flaws) - _MOST_FLAWS} more"
-    if outcome.flaws and outcome.standing is not Standing.FAILED:
+    if outcome.flaws and outcome.standing in TAKEN:
         yield "note: plan shows what was left out as unmanaged, and the first apply needs --adopt"
     for note in outcome.notes:
         yield f"note: {escape_text(note)}"
