@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_OR_ELSE: Final = "give --generate LENGTH, --command CMD or --from-file FILE, or pipe the new value in"
+"""Where nothing came from stdin, as in a pipeline."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
@@ -79,7 +82,7 @@ def _from_somewhere(command: F) -> F:
             type=click.Path(path_type=Path, allow_dash=True),
             help="Take the bytes of a file; - is stdin, as is a pipe.",
         ),
-        click.option("--strip", is_flag=True, help="With --from-file or a pipe: leave out one line feed at the end."),
+        click.option("--strip", is_flag=True, help="Leave out one line feed at the end, also of several lines."),
     )
     wrapped = cast("F", with_given)
     for option in reversed(options):
@@ -162,10 +165,11 @@ def _new_value(given: _Given, settings: "Settings", label: str) -> "Callable[[],
         ("--weak", given.weak, "--generate"),
         ("--exact", given.exact, "--command"),
         ("--command-env", bool(given.command_env), "--command"),
-        ("--strip", given.strip, "--from-file"),
     ):
         if is_set and way != needed:
             raise UsageError(f"{name} is for {needed}", advice=f"leave it out, or give {needed}")
+    if given.strip and (given.exact or given.generate is not None):
+        raise UsageError("--strip is for what ends in a line feed", advice="leave it out")
     if given.generate is not None:
         from reconciler.editing.generating import generator_of
 
@@ -180,8 +184,9 @@ def _new_value(given: _Given, settings: "Settings", label: str) -> "Callable[[],
             more=given.command_env,
             timeout_s=given.command_timeout,
         )
-        return partial(command, exact=given.exact)
-    return partial(read_value, label, Source(from_file=given.from_file, strip=given.strip))
+        return partial(command, exact=given.exact, strip=given.strip)
+    source = Source(from_file=given.from_file, strip=given.strip)
+    return partial(read_value, label, source, if_empty=_OR_ELSE)
 
 
 def _text(done: "Rotated", *, color: bool) -> str:  # noqa: ARG001  # what `terminal.show` hands to each renderer

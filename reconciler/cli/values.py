@@ -58,12 +58,16 @@ def valued(command: F) -> F:
     return wrapped
 
 
-def read_value(label: str, source: Source) -> "SecretValue":
+_OR_EMPTY: Final = "a command before a pipe may have failed; if it is meant: --empty"
+
+
+def read_value(label: str, source: Source, *, if_empty: str = _OR_EMPTY) -> "SecretValue":
     """Return a value, byte for byte.
 
     Args:
         label: What it is, for the question.
         source: Where it comes from.
+        if_empty: What to advise where there is none.
 
     Raises:
         UsageError: There is none, it is empty and should not be, or is larger than the platform takes.
@@ -80,9 +84,7 @@ def read_value(label: str, source: Source) -> "SecretValue":
     elif raw.endswith(b"\n"):
         click.echo("note: the value ends in a line feed, which is kept; --strip leaves it out", err=True)
     if not raw:
-        raise UsageError(
-            "the value is empty", advice="a command before a pipe may have failed; if it is meant: --empty"
-        )
+        raise UsageError("the value is empty", advice=if_empty)
     if len(raw) > MAX_VALUE_BYTES:
         raise UsageError(
             "the value is larger than the platform takes",

@@ -45,13 +45,14 @@ class Command:
         self._root = root
         self._timeout_s = timeout_s
 
-    def __call__(self, *, exact: bool = False) -> SecretValue:
+    def __call__(self, *, exact: bool = False, strip: bool = False) -> SecretValue:
         """Run it and return what it printed.
 
         Args:
             exact: Keep a line feed at the end of a single line. Without this it is taken off, as nearly every program
                 ends its line and hardly any password does. Several lines, as of a certificate, and bytes that are no
                 text are kept as they are either way.
+            strip: Leave out one line feed at the end, of whatever it is.
 
         Raises:
             ReconcilerError: It failed, or printed nothing.
@@ -70,7 +71,7 @@ class Command:
             reason = _IN_WORDS[failed.reason]
         else:
             if finished.exit_code == 0:
-                return _value_of(finished.stdout, exact=exact)
+                return _value_of(finished.stdout, exact=exact, strip=strip)
             ended = f"exit code {finished.exit_code}" if finished.exit_code > 0 else f"signal {-finished.exit_code}"
             reason = f"failed ({ended})"
         raise ReconcilerError(
@@ -145,8 +146,10 @@ def _program(word: str, path: str, root: Path) -> str | None:
     return found if found is not None and PurePath(found).is_absolute() else None
 
 
-def _value_of(output: bytes, *, exact: bool) -> SecretValue:
+def _value_of(output: bytes, *, exact: bool, strip: bool) -> SecretValue:
     value = output if exact else _without_line_end(output)
+    if strip and value == output:
+        value = output.removesuffix(b"\n").removesuffix(b"\r")
     if not value:
         raise ReconcilerError("--command printed nothing; nothing was written", advice="run it by itself to see why")
     if len(value) > MAX_VALUE_BYTES:

@@ -100,7 +100,10 @@ def test_empty_values_have_nothing_in_common(run: Cli, three: SecretsRepo) -> No
     [
         pytest.param(("db-password",), "old value", EXIT_REFUSED, "not rotated", id="the-same-value"),
         pytest.param(("db-password", "--command", "printf 'old value'"), "", EXIT_REFUSED, "not rotated", id="printed"),
-        pytest.param(("db-password",), "", EXIT_USAGE, "empty", id="nothing"),
+        pytest.param(("db-password",), "", EXIT_USAGE, "--generate LENGTH", id="nothing"),
+        pytest.param(
+            ("db-password", "--generate", "32", "--strip"), "", EXIT_USAGE, "line feed", id="nothing-to-strip"
+        ),
         pytest.param(("db-pasword",), "x", EXIT_USAGE, "did you mean 'db-password'", id="misspelt-key"),
         pytest.param(("new-key",), "x", EXIT_USAGE, "reconciler set prod/pay new-key", id="new-key"),
         pytest.param(("db-password", "--generate", "3"), "", EXIT_USAGE, "can be guessed", id="weak"),

@@ -37,6 +37,12 @@ def test_what_it_prints_is_the_value(tmp_path: Path, printed: str, value: bytes,
     assert _run(f"printf '{printed}'", tmp_path, exact=exact) == value
 
 
+def test_one_line_feed_is_left_out_of_several_lines_if_asked_for(tmp_path: Path) -> None:
+    """One, and not two."""
+    for printed, value in (("a\\nb\\n", b"a\nb"), ("a\\n\\n", b"a\n"), ("a\\n", b"a"), ("\\377\\n", b"\xff")):
+        assert command_of(f"printf '{printed}'", _ENVIRON, root=tmp_path)(strip=True).reveal() == value
+
+
 def test_words_are_split_as_a_shell_does_and_no_shell_sees_them(tmp_path: Path) -> None:
     """Variables, pipes and semicolons are letters like others."""
     assert _run("printf '%s|' 'a b' \"c\" $HOME ';' '>x'", tmp_path) == b"a b|c|$HOME|;|>x|"
