@@ -15,8 +15,9 @@ PLACEHOLDER: Final = "change-me"
 HOOK_ID: Final = "reconciler-validate"
 """By which an existing configuration of pre-commit is known to have the hook."""
 
-IGNORED: Final = (".reconciler/",)
-"""Lines of ``.gitignore``: the state of embedded workspaces holds values as they are."""
+IGNORED: Final = (".reconciler/", "*.tfstate", "*.tfstate.*")
+"""Lines of ``.gitignore``: the state of embedded workspaces, and that of Terraform from which somebody imports, hold
+values as they are."""
 
 ATTRIBUTES: Final = (
     f"{FOLDER}/**/*.yaml text eol=lf merge=reconciler",
@@ -28,7 +29,7 @@ ATTRIBUTES: Final = (
 outlives no merge of its lines. Targets are plain text, which git merges by itself. Nothing that hides a change from a
 review."""
 
-GITIGNORE_NOTE: Final = "# State of embedded workspaces, values included."
+GITIGNORE_NOTE: Final = "# State of embedded workspaces, and of Terraform: values as they are."
 GITATTRIBUTES_NOTE: Final = (
     "# Encrypted files are merged key by key; each clone needs: reconciler merge-driver --install"
 )
