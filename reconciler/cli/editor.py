@@ -190,6 +190,11 @@ def _show_plan(plan: "Plan") -> None:
             click.echo("  key groups as .sops.yaml has them")
         if one.agrees:
             click.echo("  the same recipients, a new data key")
+    if len(plan.files) > 1:
+        # Who matters more than where, and would otherwise have left the screen before the question.
+        for mark, totals in ("+", plan.added), ("-", plan.removed):
+            for recipient, files in totals.items():
+                click.echo(f"{mark} {recipient.shown}  in {_count(files)}")
 
 
 def _confirm(plan: "Plan") -> None:

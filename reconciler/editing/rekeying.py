@@ -5,6 +5,7 @@ whatever is put into the file later. So every value is encrypted anew, under a k
 """
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,20 @@ class Plan:
 
     problems: tuple[Problem, ...] = ()
     """Why other files are left alone, which should not be."""
+
+    @property
+    def added(self) -> Mapping[Recipient, int]:
+        """Who can open files afterwards that they could not open before, sorted, and how many."""
+        return _counted(recipient for one in self.files for recipient in one.added)
+
+    @property
+    def removed(self) -> Mapping[Recipient, int]:
+        """Who can open files no more, sorted, and how many."""
+        return _counted(recipient for one in self.files for recipient in one.removed)
+
+
+def _counted(recipients: Iterable[Recipient]) -> Mapping[Recipient, int]:
+    return dict(sorted(Counter(recipients).items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

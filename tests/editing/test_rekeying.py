@@ -81,6 +81,7 @@ def test_after_somebody_left_files_have_another_data_key_and_the_same_values(tea
     done = team.run("rekey", "--yes").expect()
     assert f"  + age {team.joins.recipient}" in done.stdout
     assert f"  - age {team.leaves.recipient}" in done.stdout
+    assert f"\n+ age {team.joins.recipient}  in 2 files\n" in done.stdout
     assert "2 files written" in done.stdout
     assert f"audit --revoked {team.leaves.recipient}" in done.stderr
     for file, key in before.items():
