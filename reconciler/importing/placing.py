@@ -16,7 +16,7 @@ from reconciler.errors import Refused, UsageError, escaped, some_of
 from reconciler.importing.found import Asked, Flaw, Found, FoundScope, Passed, Standing
 from reconciler.model import Acl, FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.policy import ScopePolicy, Target
-from reconciler.policy.sources import FOLDER, MAX_TOTAL_BYTES
+from reconciler.policy.sources import FOLDER, MAX_TOTAL_BYTES, MISNAMED_RULES_FILE, RULES_FILE, TARGETS_FILE
 
 
 FED: Final = "git feeds it already; --merge adds what git lacks, and takes the values found where they differ"
@@ -166,6 +166,9 @@ class Placer:
 
     def _as_new(self, spot: Spot, found: FoundScope) -> Outcome:
         first = self._wish.file or f"{FOLDER}/{spot.target.name}/{found.scope}.yaml"
+        if self._wish.file is None and _is_reserved(first):
+            why = f"{first} would be taken for the rules of sops; say with --file where to put it"
+            return _passed_over(spot.target, Passed(scope=found.scope, standing=Standing.REFUSED, why=why))
         _check_place(first)
         parts = tuple(parts_of(found.keys))
         stem = first.removesuffix(".yml").removesuffix(".yaml")
@@ -244,8 +247,13 @@ def _check_place(path: str) -> None:
     """
     pure = PurePosixPath(path)
     is_below = len(pure.parts) > 1 and pure.parts[0] == FOLDER and ".." not in pure.parts and str(pure) == path
-    if not is_below or pure.suffix not in {".yaml", ".yml"}:
+    if not is_below or pure.suffix not in {".yaml", ".yml"} or _is_reserved(path):
         raise UsageError(f"{escaped(path)} is no place for a scope file", advice=f"name a *.yaml below {FOLDER}/")
+
+
+def _is_reserved(path: str) -> bool:
+    """Tell whether a file would be taken for something else than a scope file: a scope may be called ``.sops``."""
+    return PurePosixPath(path).name.casefold() in {RULES_FILE, MISNAMED_RULES_FILE} or path.casefold() == TARGETS_FILE
 
 
 def _check_size(draft: Draft) -> None:

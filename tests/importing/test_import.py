@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,92 @@ def test_file_of_the_usual_name_that_feeds_something_else_is_kept(
     run("import", "prod/app", "prod/else", "--file", "secrets/x.yaml").expect(2)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "app.yaml",
+        "secrets/../app.yaml",
+        "/secrets/app.yaml",
+        "secrets/app.txt",
+        "secrets//app.yaml",
+        "secrets/x/.sops.yaml",
+        "secrets/targets.yaml",
+    ],
+)
+def test_file_that_would_not_be_a_scope_file_is_refused(
+    run: Cli, repo: SecretsRepo, server: WorkspaceServer, place: str
+) -> None:
+    """Elsewhere it would not be read, and under some names as something else."""
+    server.create_scope("app")
+    server.put("app", "a", b"1")
+    assert "is no place for a scope file" in run("import", "prod/app", "--file", place).expect(2).stderr
+    assert files(repo) == []
+
+
+def test_scope_that_is_called_like_the_rules_of_sops_needs_a_file(
+    run: Cli, repo: SecretsRepo, server: WorkspaceServer
+) -> None:
+    """Its file would say who may open the others."""
+    server.create_scope(".SOPS")
+    server.put(".SOPS", "a", b"1")
+    assert "would be taken for the rules of sops" in run("import", "prod").expect(6).stdout
+    assert files(repo) == []
+    run("import", "prod/.sops", "--file", "secrets/prod/dot-sops.yaml").expect(0)
+    assert changes(run, "prod") == []
+
+
+def test_new_keys_of_a_scope_that_several_files_feed_need_a_file(
+    run: Cli, repo: SecretsRepo, server: WorkspaceServer
+) -> None:
+    """Which team's file is meant nobody can tell; keys that git has are found in either."""
+    repo.scope_file("one.yaml", {server.host_key: {"app": {"a": "old"}}})
+    repo.scope_file("two.yaml", {server.host_key: {"App": {"b": "2"}, "else": {"x": "1"}}})
+    server.create_scope("app")
+    server.put("app", "a", b"1")
+    server.put("app", "b", b"2")
+    assert "1 replaced, 1 as they were, in secrets/one.yaml" in run("import", "prod/app", "--merge").expect(0).stdout
+    server.put("app", "c", b"3")
+    refused = run("import", "prod/app", "--merge").expect(6).stdout
+    assert "secrets/one.yaml, secrets/two.yaml feed it; say with --file which gets new keys" in refused
+    run("import", "prod/app", "--merge", "--file", "secrets/targets.yaml").expect(2)
+    shown = run("import", "prod/app", "--merge", "--file", "secrets/two.yaml").expect(0).stdout
+    assert "1 new, 0 replaced, 2 as they were, in secrets/two.yaml" in shown
+    server.put("app", "d", b"4")
+    shown = run("import", "prod/app", "--merge", "--file", "secrets/three.yaml").expect(0).stdout
+    assert "1 new, 0 replaced, 3 as they were, in secrets/three.yaml" in shown
+    assert changes(run, "prod/app") == []
+
+
+def test_file_that_does_not_unlock_stops_a_merge(run: Cli, repo: SecretsRepo, server: WorkspaceServer) -> None:
+    """What differs cannot be told without the key, and nothing is written."""
+    repo.scope_file("one.yaml", {server.host_key: {"app": {"a": "old"}}})
+    server.create_scope("app")
+    server.put("app", "a", b"1")
+    before = repo.read("secrets/one.yaml")
+    run("import", "prod/app", "--merge", env={"SOPS_AGE_KEY": AgeKey.generate().identity}).expect(5)
+    assert repo.read("secrets/one.yaml") == before
+
+
+def test_file_without_a_rule_of_sops_is_not_made(run: Cli, repo: SecretsRepo, server: WorkspaceServer) -> None:
+    """Nothing would say who may open it."""
+    repo.write(".sops.yaml", f"creation_rules:\n    - path_regex: ^secrets/dev/\n      age: {repo.key.recipient}\n")
+    server.create_scope("app")
+    server.put("app", "a", b"1")
+    assert "no rule of .sops.yaml is for secrets/prod/app.yaml" in run("import", "prod").expect(2).stderr
+    assert files(repo) == []
+
+
+def test_embedded_workspace_is_imported_with_its_own_key(run: Cli, repo: SecretsRepo) -> None:
+    """A demo opens with the identity that stands beside it, and with no other."""
+    repo.targets({"demo": repo.embedded("demo")}, owner=None).commit()
+    alone = Cli(cwd=repo.root)
+    data = state(secret("a", "app", "a", "1"))
+    alone("import", "demo", "--from-tfstate", "-", stdin=data).expect(0)
+    alone("apply", "demo").expect(0)
+    alone("import", "demo", "--merge").expect(0)
+    assert "unchanged demo/app" in alone("import", "demo/app", "--merge").expect(0).stdout
+
+
 def test_nothing_is_written_before_all_has_been_read(run: Cli, repo: SecretsRepo, server: WorkspaceServer) -> None:
     """One workspace that does not answer leaves the repository as it was."""
     repo.targets({"prod": server.fields, "gone": {"workspace": {"host": "http://127.0.0.1:9"}}})
@@ -300,6 +387,17 @@ def test_state_of_several_workspaces_is_imported_one_at_a_time(run: Cli, repo: S
     assert "from = databricks_secret.b\n" in taken
     assert "from = databricks_secret.a\n" not in taken
     assert "# 1 instance of its resources about secrets stay with Terraform." in taken
+
+
+def test_state_of_400_secrets_takes_seconds(run: Cli, repo: SecretsRepo) -> None:
+    """Not minutes, whether they are in a few scopes or each in one of its own."""
+    few = (secret(f"k{number}", f"scope-{number % 20}", f"key-{number}", "x" * 60) for number in range(300))
+    many = (secret(f"m{number}", f"own-{number}", "key", "x" * 60) for number in range(100))
+    data = state(*few, *many)
+    begun = time.monotonic()
+    run("import", "prod", "--from-tfstate", "-", stdin=data).expect(0)
+    assert time.monotonic() - begun < 10
+    assert len(files(repo)) == 120
 
 
 def test_no_value_shows(run: Cli, repo: SecretsRepo, server: WorkspaceServer, tmp_path: Path) -> None:
