@@ -192,6 +192,13 @@ class Workspace(Protocol):
         """Return how many requests this object has made so far."""
         ...
 
+    def clock_offset_s(self) -> float | None:
+        """Return how many seconds the platform's clock is ahead of ours, to a second or so; None while it is unknown.
+
+        By the ``Date`` header of its last answer (RFC 9110, section 6.6.1).
+        """
+        ...
+
     def close(self) -> None:
         """Give connections back. Later calls raise."""
         ...

@@ -246,6 +246,9 @@ class FakeWorkspace(Workspace):
     def request_count(self) -> RequestCount:
         return RequestCount(read=len(self.calls) - len(self.writes), write=len(self.writes))
 
+    def clock_offset_s(self) -> float | None:
+        return None
+
     def close(self) -> None:
         """Nothing to give back."""
 

@@ -1,4 +1,4 @@
-"""Commands that look for what is due and what is wrong: ``audit``."""
+"""Commands that look for what is due, and for what is wrong: ``audit`` and ``doctor``."""
 
 import sys
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler import terminal
-from reconciler.cli.options import Context, all_targets, leave, reporting, requesting
+from reconciler.cli.options import Context, all_targets, leave, reporting, requesting, showing, unlocking
 from reconciler.errors import ReconcilerError, UsageError
 
 
@@ -113,5 +113,36 @@ def _show_revoked(settings: "Settings", recipient: str, form: str, output_file: 
     leave(found.exit_code)
 
 
+@click.command()
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@click.option("--offline", is_flag=True, help="Ask no workspace and no key service.")
+@requesting
+@unlocking
+@showing
+@click.pass_obj
+def doctor(context: Context, /, selectors: tuple[str, ...], form: str, *, offline: bool, **options: Any) -> None:  # noqa: ANN401
+    """Look at everything that a run depends on.
+
+    Git, files, keys and which files they open, the sops program; of each target (all of them, without SELECTOR) login,
+    clock, limits, ledger and permissions. Each line says ok, warn or fail, and what to do. Writes nothing.
+
+    \b
+    Examples:
+      reconciler doctor --offline
+      reconciler doctor prod/payments
+      reconciler doctor -o json | jq -r '.checks[] | select(.verdict == "fail") | .text'
+    """
+    from reconciler import report
+    from reconciler.doctor import examine as run
+
+    found = run(context.settings(selectors, **options), context.observer, offline=offline)
+    terminal.show(
+        form,
+        text=partial(report.render_checkup, found, width=terminal.columns(sys.stdout)),
+        json=partial(report.render_checkup_json, found),
+    )
+    leave(found.exit_code)
+
+
 HEADING: Final = "Check"
-COMMANDS: Final = (audit,)
+COMMANDS: Final = (audit, doctor)

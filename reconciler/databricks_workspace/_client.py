@@ -230,6 +230,10 @@ class DatabricksWorkspace:
         """Return how many attempts were sent, the SDK's first question to the host included."""
         return self._counter.total()
 
+    def clock_offset_s(self) -> float | None:
+        """Return how far ahead of ours the clock of the workspace is, by its last answer."""
+        return self._counter.ahead_s
+
     def close(self) -> None:
         """Give the connections back. Later calls raise Unreachable."""
         self._closed.set()

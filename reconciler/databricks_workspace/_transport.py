@@ -9,6 +9,7 @@ import io
 import ssl
 import threading
 import time
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import requests
@@ -74,12 +75,27 @@ class SdkClock(Clock):
 
 
 class RequestCounter:
-    """Counts attempts; one for all sessions of a workspace."""
+    """Counts attempts, and keeps what their answers say of the time; one for all sessions of a workspace."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._read = 0
         self._write = 0
+        self._ahead_s: float | None = None
+
+    @property
+    def ahead_s(self) -> float | None:
+        """How many seconds the clock of whoever answered last is ahead of ours; None where nobody said."""
+        return self._ahead_s
+
+    def note_date(self, date: str | None) -> None:
+        """Note the ``Date`` of an answer that has just come."""
+        try:
+            said = None if date is None else parsedate_to_datetime(date)
+        except ValueError:
+            return
+        if said is not None and said.tzinfo is not None:
+            self._ahead_s = said.timestamp() - time.time()
 
     def add(self, method: str | None) -> None:
         """Count one attempt: the API reads by GET alone."""
@@ -144,6 +160,7 @@ class Transport(HTTPAdapter):
         call.status = response.status_code
         call.request_id = request_id_in(response.headers)
         call.retry_after_s = retry_after_s(response.headers)
+        self._counter.note_date(response.headers.get("Date"))
         call.lost = call.lost or response.status_code >= requests.codes.internal_server_error
         if not response.ok and len(body) <= _MAX_KEPT_BYTES:
             call.body = body

@@ -14,7 +14,7 @@ from reconciler.git._attributes import hidden_changes
 from reconciler.git._checkout import Checkout
 from reconciler.git._commit import read_before
 from reconciler.git._file_history import Commit, FileHistory, FileVersion, contents, file_history
-from reconciler.git._history import ancestry, authors
+from reconciler.git._history import ancestry, authors, is_shallow
 from reconciler.git._places import from_root
 from reconciler.git._review import ChangedPath, Past, PastFile, changed_paths, merge_base, past_of, resolve, usual_base
 from reconciler.git._work_tree import tracked
@@ -42,6 +42,7 @@ __all__ = [
     "head_commit",
     "hidden_changes",
     "is_repository",
+    "is_shallow",
     "is_tracked",
     "merge_base",
     "past_of",

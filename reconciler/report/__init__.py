@@ -12,6 +12,7 @@ from reconciler.report.as_json import render_json
 from reconciler.report.as_markdown import render_markdown
 from reconciler.report.as_sarif import render_problems_sarif
 from reconciler.report.as_text import render_text
+from reconciler.report.checkup_table import render_checkup, render_checkup_json
 from reconciler.report.escape import code_span, escape_text
 from reconciler.report.progress import ProgressBar
 from reconciler.report.record import (
@@ -91,6 +92,8 @@ __all__ = [
     "render_ages",
     "render_ages_json",
     "render_ages_markdown",
+    "render_checkup",
+    "render_checkup_json",
     "render_error_json",
     "render_error_markdown",
     "render_json",

@@ -1,0 +1,1 @@
+"""Tests of looking at everything that a run depends on."""
