@@ -78,7 +78,7 @@ def look(
         wanted = [info for info in named if fold(info.name) not in passed]
         lists = look_into(workspace, workers, dict.fromkeys(wanted, frozenset()), with_acls=True)
         keys = {info: _readable(lists[fold(info.name)]) for info in wanted}
-        with observer.progress(f"reading {target.name}", sum(map(len, keys.values()))) as step:
+        with observer.progress(f"{target.name}: reading values", sum(map(len, keys.values()))) as step:
             values = look_into(workspace, workers, keys, with_acls=False, on_read=step)
     seen = {
         fold(info.name): _found(
