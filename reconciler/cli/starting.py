@@ -9,6 +9,7 @@ import click
 
 from reconciler import terminal
 from reconciler.cli.options import Context
+from reconciler.errors import Interrupted, Refused
 
 
 if TYPE_CHECKING:
@@ -71,7 +72,6 @@ def init(context: Context, /, *, embedded: bool, without_scope: bool, **given: "
 
 def _have_git_merge(root: Path, outcome: "Outcome") -> None:
     """Tell this clone of the merge driver, if it is one: git takes no program from what was cloned."""
-    from reconciler.errors import Refused
     from reconciler.merging.installing import setup
 
     if not outcome.is_repository:
@@ -97,15 +97,13 @@ def _ask(question: "Question") -> str:
             raise click.UsageError(problem)
         return text
 
-    return str(
-        click.prompt(
-            question.text,
-            default=question.default,
-            show_default=bool(question.default),
-            value_proc=checked,
-            err=True,
-        )
-    )
+    shown = bool(question.default)
+    try:
+        text = click.prompt(question.text, default=question.default, show_default=shown, value_proc=checked, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        raise Interrupted("no answer was given; nothing was written") from None
+    return str(text)
 
 
 HEADING: Final = "Begin"

@@ -1,5 +1,6 @@
 """Starting a repository of secrets in a folder, with or without somebody who answers."""
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,6 +58,12 @@ class Starter:
         files = (path for path in sorted(self.root.rglob("*")) if path.is_file())
         found = {path.relative_to(self.root).as_posix(): path.read_bytes() for path in files}
         return {path: data for path, data in found.items() if not path.startswith(".git/")}
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Run git quietly, and return what it prints."""
+    done = subprocess.run(("git", *arguments), cwd=root, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
 
 
 def real(**more: object) -> Answers:

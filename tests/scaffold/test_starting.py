@@ -1,6 +1,5 @@
 """From answers to a repository that is in order, and from half of one to the whole."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import yaml
 
 from reconciler.errors import InvalidInput, UsageError
 from reconciler.scaffold import Answers
-from tests.scaffold.starts import HOST, HOST_KEY, RECIPIENT, Starter, real
+from tests.scaffold.starts import HOST, HOST_KEY, RECIPIENT, Starter, git, real
 from tests.support.age_keys import AgeKey
 from tests.support.sops_tool import SopsTool
 
@@ -21,11 +20,6 @@ FILES = {
     "secrets/prod/secrets.yaml",
     "secrets/targets.yaml",
 }
-
-
-def git(root: Path, *arguments: str) -> None:
-    """Run git quietly."""
-    subprocess.run(("git", *arguments), cwd=root, check=True, capture_output=True, timeout=60)
 
 
 @pytest.mark.parametrize(
