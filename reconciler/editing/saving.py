@@ -32,10 +32,12 @@ def put_file(root: Path, path: str, before: bytes | None, after: bytes) -> None:
     if before is None:
         _create(root / path, path, after)
         return
+    if not _is_still(root / path, before):
+        raise _changed(path)
     try:
         replace_file(root / path, before, after)
-    except DocumentError as error:
-        raise Refused(f"{escaped(path)}: {error.what}", advice=error.advice) from None
+    except DocumentError:
+        raise _unwritable(path) if _is_still(root / path, before) else _changed(path) from None
 
 
 def remove_file(root: Path, path: str, before: bytes) -> None:
@@ -46,17 +48,14 @@ def remove_file(root: Path, path: str, before: bytes) -> None:
         ReconcilerError: it cannot be deleted.
     """
     check_folders(root, path)
-    place = root / path
+    if not _is_still(root / path, before):
+        raise _changed(path)
     try:
-        same = not place.is_symlink() and place.read_bytes() == before
-        if same:
-            place.unlink()
+        (root / path).unlink()
     except OSError:
         raise ReconcilerError(
             f"{escaped(path)} cannot be deleted", advice="check the permissions of its folder"
         ) from None
-    if not same:
-        raise Refused(f"{escaped(path)} was changed meanwhile, and was left as it is", advice="run the command again")
 
 
 def check_folders(root: Path, path: str) -> None:
@@ -96,14 +95,29 @@ def _create(place: Path, path: str, data: bytes) -> None:
                 Path(staged).replace(place)
                 staged = None
     except OSError:
-        raise ReconcilerError(
-            f"{escaped(path)} cannot be written", advice="check the permissions of its folder, and the disk"
-        ) from None
+        raise _unwritable(path) from None
     finally:
         if staged is not None:
             Path(staged).unlink(missing_ok=True)
     if taken:
         raise Refused(f"{escaped(path)} exists by now, and was left as it is", advice="run the command again")
+
+
+def _is_still(place: Path, before: bytes) -> bool:
+    try:
+        return not place.is_symlink() and place.read_bytes() == before
+    except OSError:
+        return False
+
+
+def _changed(path: str) -> Refused:
+    return Refused(f"{escaped(path)} was changed meanwhile, and was left as it is", advice="run the command again")
+
+
+def _unwritable(path: str) -> ReconcilerError:
+    return ReconcilerError(
+        f"{escaped(path)} cannot be written", advice="check the permissions of its folder, and the disk"
+    )
 
 
 def _umask() -> int:
