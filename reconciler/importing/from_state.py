@@ -38,11 +38,15 @@ def of_provider(records: tuple[Record, ...], target: Target, asked: Asked, provi
     """
     about = tuple(record for record in records if asked.takes(record.scope))
     known = sorted({record.source.provider for record in about})
-    if not known:
-        what = "no databricks_secret, databricks_secret_scope or databricks_secret_acl"
+    if not records:
         raise UsageError(
-            f"the state has {what}" + ("" if asked.names is None else f" about {some_of(sorted(asked.names))}"),
-            advice="pull the state of the configuration that has them; scopes are named as TARGET/SCOPE",
+            "the state has no databricks_secret, databricks_secret_scope or databricks_secret_acl",
+            advice="pull the state of the configuration that has them",
+        )
+    if missing := sorted((asked.names or frozenset()) - {fold(record.scope) for record in about}):
+        raise UsageError(
+            f"the state has nothing about {some_of([escaped(name) for name in missing])}",
+            advice=f"it has {some_of(sorted({escaped(record.scope) for record in records}))}",
         )
     if provider is None and len(known) > 1:
         raise UsageError(

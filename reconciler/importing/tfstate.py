@@ -16,6 +16,7 @@ Rules, each with the accident that it prevents:
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
@@ -30,7 +31,8 @@ MAX_STATE_BYTES: Final = 256 * 1024 * 1024
 
 _VERSION: Final = 4
 _LONGEST_NUMBER: Final = 20
-"""Digits. Python takes time that grows with their square to read them, and refuses beyond 4,300."""
+"""Digits. Python takes time that grows with their square to read them, and refuses beyond 4,300; other resources may
+have such numbers, as Terraform does not limit them."""
 
 _KINDS: Final = ("databricks_secret", "databricks_secret_scope", "databricks_secret_acl")
 _PULL: Final = "pipe what terraform state pull prints, or name a file that holds that"
@@ -178,10 +180,9 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _whole(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise _BadStateError(f"a number of the state has more than {_LONGEST_NUMBER} digits")
-    return int(text)
+def _whole(text: str) -> int | float:
+    """Return a whole number; of one that is too long, which no field of ours can be, something that is none."""
+    return int(text) if len(text) <= _LONGEST_NUMBER else math.nan
 
 
 def _no_constant(_text: str) -> NoReturn:

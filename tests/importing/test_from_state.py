@@ -147,8 +147,8 @@ def test_scopes_that_were_named_decide_which_providers_matter() -> None:
     both = records(secret("a", "app", "a", "1"), secret("b", "other", "a", "2", provider=f"{PROVIDER}.eu"))
     (one,) = of_provider(both, TARGET, Asked(names=frozenset({fold("OTHER")})), None)
     assert one.scope == "other"
-    with pytest.raises(UsageError, match="about nowhere"):
-        of_provider(both, TARGET, Asked(names=frozenset({fold("nowhere")})), None)
+    with pytest.raises(UsageError, match="nothing about nowhere"):
+        of_provider(both, TARGET, Asked(names=frozenset({fold("nowhere"), fold("app")})), None)
 
 
 def test_workspace_of_another_target_is_refused() -> None:

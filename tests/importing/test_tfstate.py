@@ -136,7 +136,8 @@ def _with_instance(**changes: object) -> bytes:
         pytest.param(f'{{"x": "{CANARY}", }}'.encode(), "not valid JSON", id="broken"),
         pytest.param(f'{{"x": "{CANARY}\xff"}}'.encode("latin-1"), "not text", id="latin-1"),
         pytest.param(b'{"version": NaN}', "not valid JSON", id="nan"),
-        pytest.param(b'{"version": ' + b"4" * 5000 + b"}", "more than 20 digits", id="huge-number"),
+        pytest.param(b'{"version": ' + b"4" * 5000 + b"}", "not a state of Terraform", id="huge-version"),
+        pytest.param(_with_instance(index_key=4**99), "neither a number nor text", id="huge-index-key"),
         pytest.param(b"[" * 200_000, "nested too deeply", id="deep"),
         pytest.param(b'{"a":' * 200_000, "nested too deeply", id="deep-objects"),
         pytest.param(f'{{"version": 4, "x": "{CANARY}", "x": 1}}'.encode(), "a key stands twice", id="twice"),
@@ -181,6 +182,12 @@ def test_what_is_not_understood_is_refused_without_a_quote(data: bytes, what: st
     assert CANARY not in str(caught.value)
     assert CANARY not in "".join(line for line in kept if "tfstate.py" in line)
     assert caught.value.__context__ is None
+
+
+def test_numbers_of_others_may_be_as_long_as_they_like() -> None:
+    """Terraform does not limit them, and Python takes long to read them."""
+    other = resource("random_integer", "r", {"result": 10**4_000})
+    assert len(read_state(state(other, secret("a", "s", "k", "v")), "x")) == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
