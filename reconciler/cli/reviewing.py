@@ -4,12 +4,17 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from reconciler import terminal
 from reconciler.cli.options import Context, leave, reporting
+from reconciler.errors import ReconcilerError
+
+
+if TYPE_CHECKING:
+    from reconciler.settings import Settings
 
 
 @click.command()
@@ -45,8 +50,12 @@ def review(
     from reconciler import report
     from reconciler.review import review as run
 
+    def document(_: "Settings", error: ReconcilerError) -> str:
+        return report.render_error_markdown(error) if form == "markdown" else report.render_error_json(error)
+
     terminal.check_output_file(output_file, context.root)
-    found = run(context.root, os.environ, base=base, head=head, work_tree=work_tree)
+    with terminal.reported_failure(context.settings(), form, output_file, document=document):
+        found = run(context.root, os.environ, base=base, head=head, work_tree=work_tree)
     terminal.show(
         form,
         output_file=output_file,

@@ -5,7 +5,8 @@ from typing import Final
 
 from reconciler.errors import Severity
 from reconciler.report.escape import code_span
-from reconciler.report.review_wording import Item, Name, are_counted, extent, headline, items_of, shortened, some, span
+from reconciler.report.review_items import Item, Items
+from reconciler.report.review_wording import Name, extent, shortened, some, span
 from reconciler.report.reviewed import HeadProblem, Rank, ReviewReport
 from reconciler.report.wording import count
 
@@ -38,15 +39,16 @@ def render_review_markdown(report: ReviewReport) -> str:
     Every text that is not ours stands in a code span (`code_span`). It is cut, with counts, where it gets too long for
     a comment: from the end, so that what is to be looked at first stays.
     """
+    items = Items(report)
     base, name, head = span(report)
     named = _code(name) + f" ({code_span(base)})" if name is not None else code_span(base)
-    blocks = [f"### Secrets: {headline(report)}", f"{named} → {code_span(head)}, {extent(report)}"]
+    blocks = [f"### Secrets: {items.headline()}", f"{named} → {code_span(head)}, {extent(report)}"]
     blocks += [f"> [!WARNING]\n> {code_span(remark)}" for remark in report.remarks]
     budget = _Budget(sum(map(len, blocks)))
-    blocks += _first(report, budget)
+    blocks += _first(items, budget)
     blocks += _problems(report.problems, budget)
     for rank in (Rank.GONE, Rank.ALSO, Rank.CHANGE):
-        blocks += _section(report, rank, budget)
+        blocks += _section(items, rank, budget)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -68,12 +70,12 @@ class _Budget:
         return taken
 
 
-def _first(report: ReviewReport, budget: _Budget) -> Iterator[str]:
-    items = items_of(report, Rank.FIRST)
-    if not items:
+def _first(items: Items, budget: _Budget) -> Iterator[str]:
+    found = items.number(Rank.FIRST)
+    if not found:
         return
-    lines = budget.take(f"> - {_sentence(item)}" for item in items[: _MAX_ITEMS[Rank.FIRST]])
-    more = _more(len(items) - len(lines))
+    lines = budget.take(f"> - {_sentence(item)}" for item in items.of_rank(Rank.FIRST, _MAX_ITEMS[Rank.FIRST]))
+    more = _more(found - len(lines))
     yield "\n".join(["> [!CAUTION]", f"> **{_TITLES[Rank.FIRST]}**", ">", *lines, *(f"> - {one}" for one in more)])
 
 
@@ -92,14 +94,14 @@ def _problem(found: HeadProblem) -> str:
     return f"- {warning}{_code(problem.where)}: {_code(problem.text, _MAX_TEXT_CHARS)}{old}"
 
 
-def _section(report: ReviewReport, rank: Rank, budget: _Budget) -> Iterator[str]:
-    items = items_of(report, rank)
-    if not items:
+def _section(items: Items, rank: Rank, budget: _Budget) -> Iterator[str]:
+    found = items.number(rank)
+    if not found:
         return
-    lines = budget.take(f"- {_sentence(item)}" for item in items[: _MAX_ITEMS[rank]])
-    lines += [f"- {one}" for one in _more(len(items) - len(lines))]
+    lines = budget.take(f"- {_sentence(item)}" for item in items.of_rank(rank, _MAX_ITEMS[rank]))
+    lines += [f"- {one}" for one in _more(found - len(lines))]
     if rank is Rank.CHANGE and len(lines) > _OPEN:
-        yield f"<details><summary>{_TITLES[rank]} ({len(items):,})</summary>"
+        yield f"<details><summary>{_TITLES[rank]} ({found:,})</summary>"
         yield "\n".join(lines)
         yield "</details>"
         return
@@ -121,7 +123,7 @@ def _sentence(item: Item) -> str:
     parts = [f"{sign}{''.join(words)}"]
     if item.scopes:
         parts.append(f"in {_places(item.scopes)}")
-    if are_counted(item):
+    if item.counts_files:
         parts.append(f"({count(len(item.files), 'file')})")
     elif item.files:
         parts.append(f"({_places(item.files)})")

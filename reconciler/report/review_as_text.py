@@ -5,7 +5,8 @@ from typing import Final
 
 from reconciler.errors import Severity
 from reconciler.report.layout import Cell, Line, Tone, paint, sentence
-from reconciler.report.review_wording import Item, Name, are_counted, extent, headline, items_of, shortened, some, span
+from reconciler.report.review_items import Item, Items
+from reconciler.report.review_wording import Name, extent, shortened, some, span
 from reconciler.report.reviewed import Rank, ReviewReport
 from reconciler.report.wording import count
 
@@ -32,6 +33,7 @@ def render_review(report: ReviewReport, *, color: bool, width: int | None = None
         color: Use ANSI colours.
         width: Columns of the terminal, to wrap sentences; None leaves each on one line.
     """
+    items = Items(report)
     base, name, head = span(report)
     named = f"{base} ({_short(name)})" if name is not None else base
     lines = [Line((Cell(f"{named} -> {head}", Tone.TITLE), Cell(extent(report), Tone.QUIET)))]
@@ -39,8 +41,8 @@ def render_review(report: ReviewReport, *, color: bool, width: int | None = None
         lines += sentence(remark, indent=2, tone=Tone.CHANGE, width=width)
     lines += _problems(report)
     for rank in _TITLES:
-        lines += _section(report, rank, width)
-    lines += [Line(), *sentence(headline(report), tone=Tone.TITLE, width=width)]
+        lines += _section(items, rank, width)
+    lines += [Line(), *sentence(items.headline(), tone=Tone.TITLE, width=width)]
     return paint(lines, color=color)
 
 
@@ -58,15 +60,14 @@ def _problems(report: ReviewReport) -> Iterator[Line]:
     yield from _more(len(report.problems))
 
 
-def _section(report: ReviewReport, rank: Rank, width: int | None) -> Iterator[Line]:
-    items = items_of(report, rank)
-    if not items:
+def _section(items: Items, rank: Rank, width: int | None) -> Iterator[Line]:
+    if not items.number(rank):
         return
     title, tone = _TITLES[rank]
     yield from (Line(), Line((Cell(title, tone),)))
-    for item in items[:_MAX_ITEMS]:
+    for item in items.of_rank(rank, _MAX_ITEMS):
         yield from sentence(_sentence(item), indent=2, tone=tone, width=width)
-    yield from _more(len(items))
+    yield from _more(items.number(rank))
 
 
 def _more(found: int) -> Iterator[Line]:
@@ -79,7 +80,7 @@ def _sentence(item: Item) -> str:
     parts = [f"{item.symbol} {words}"]
     if item.scopes:
         parts.append(f"in {_places(item.scopes)}")
-    if are_counted(item):
+    if item.counts_files:
         parts.append(f"({count(len(item.files), 'file')})")
     elif item.files:
         parts.append(f"({_places(item.files)})")

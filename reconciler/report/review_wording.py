@@ -1,11 +1,10 @@
 """Words of a review that text and Markdown share: what each difference says, and which are told together."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.errors import Severity
 from reconciler.report.escape import escape_text
 from reconciler.report.reviewed import FILE_STATES, Difference, Kind, Rank, ReviewReport, Sight
 from reconciler.report.wording import COMMIT_CHARS, count
@@ -22,28 +21,9 @@ Phrase = tuple[str | Name, ...]
 """A sentence without a full stop, of our words and other people's names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """What is told in one line: differences that are the same but for their place."""
-
-    symbol: str
-    """``+`` for what appears, ``~`` for what changes, ``-`` for what goes, ``!`` for what is to be looked at first."""
-
-    phrase: Phrase
-    scopes: tuple[str, ...]
-    """``target/scope`` that it is about, each once; none where the phrase says it all."""
-
-    files: tuple[str, ...]
-    """``path:line`` or ``path``, each once."""
-
-    rekeyed: bool
-
-
 _NONE: Final = "none"
 _NOT_AUTHENTICATION: Final = frozenset({"ledger_scope", "age_key_file", "workspace_id"})
 _UNREAD: Final = "is not read by the reconciler"
-
-_MAX_LISTED_KEYS: Final = 5
 
 
 _HOLE: Final = re.compile(r"\{(\w+)\}")
@@ -112,106 +92,6 @@ _REASONS: Final = {
 """Why a file outside matters."""
 
 
-def items_of(report: ReviewReport, rank: Rank) -> tuple[Item, ...]:
-    """Return what a review tells of one rank, most urgent first."""
-    whole: set[tuple[Kind, str | None, str]] = {
-        (one.kind, one.target, (one.scope or "").lower())
-        for one in report.differences
-        if one.kind in {Kind.SCOPE_ADDED, Kind.SCOPE_REMOVED}
-    }
-    groups: dict[tuple[object, ...], list[Difference]] = {}
-    for one in report.of_rank(rank):
-        if not _is_said(one, whole):
-            groups.setdefault(_sense(one), []).append(one)
-    return tuple(_item(group, report) for group in groups.values())
-
-
-def _is_said(one: Difference, whole: set[tuple[Kind, str | None, str]]) -> bool:
-    """Tell whether a difference goes without saying, as its whole scope comes or goes."""
-    of_scope = one.target, (one.scope or "").lower()
-    match one.kind:
-        case Kind.KEY_ADDED | Kind.ROTATION_CHANGED:
-            return (Kind.SCOPE_ADDED, *of_scope) in whole
-        case Kind.KEY_REMOVED | Kind.ACL_REMOVED:
-            return (Kind.SCOPE_REMOVED, *of_scope) in whole
-        case _:
-            return False
-
-
-def _sense(one: Difference) -> tuple[object, ...]:
-    """Return what two differences have in common that are told together."""
-    if one.kind in {Kind.SCOPE_ADDED, Kind.SCOPE_REMOVED, Kind.VALUES_REBOUND}:
-        return one.kind, one.target, one.scope, one.path
-    place: tuple[str | None, ...]
-    if one.kind in _OF_FILES:
-        place = () if one.kind in _MANY_FILES else (one.path,)
-        return one.kind, *place, one.subject, one.field, one.before, one.after, one.commit, one.rekeyed, one.sight
-    place = () if one.scope is not None else (one.target, one.path)
-    return one.kind, *place, one.key, one.subject, one.field, one.before, one.after, one.commit, one.rekeyed
-
-
-_MANY_FILES: Final = frozenset(
-    {
-        Kind.RECIPIENT_ADDED,
-        Kind.RECIPIENT_REMOVED,
-        Kind.FILE_SETTING_CHANGED,
-        Kind.FILE_UNDER_OTHER_RULE,
-        Kind.FILE_ADDED,
-        Kind.FILE_REMOVED,
-        Kind.FILE_REWRITTEN,
-    }
-)
-"""Of files, and told of several of them in one line."""
-
-_OF_FILES: Final = _MANY_FILES | {
-    Kind.FILE_UNREADABLE,
-    Kind.FILE_ROLLED_BACK,
-    Kind.FILE_REKEYED,
-    Kind.FILE_MOVED,
-    Kind.OTHER_FILE,
-}
-
-
-def _item(group: Sequence[Difference], report: ReviewReport) -> Item:
-    first = group[0]
-    scopes = (f"{one.target}/{one.scope}" for one in group if one.scope is not None)
-    files = (one.path if one.line is None else f"{one.path}:{one.line}" for one in group)
-    return Item(
-        symbol=symbol_of(first),
-        phrase=(*told(first), *_keys(first, report)),
-        scopes=tuple(dict.fromkeys(scopes)) if first.kind not in _SAY_SCOPE else (),
-        files=tuple(dict.fromkeys(files)) if first.kind is not Kind.OTHER_FILE else (),
-        rekeyed=first.rekeyed and first.rank is Rank.FIRST,
-    )
-
-
-_SAY_SCOPE: Final = frozenset({Kind.SCOPE_ADDED, Kind.SCOPE_REMOVED})
-
-
-def _keys(one: Difference, report: ReviewReport) -> Phrase:
-    """Return the first few keys of a scope that comes or goes."""
-    kind = {Kind.SCOPE_ADDED: Kind.KEY_ADDED, Kind.SCOPE_REMOVED: Kind.KEY_REMOVED}.get(one.kind)
-    if kind is None:
-        return ()
-    place = one.target, (one.scope or "").lower()
-    keys = [
-        each.key
-        for each in report.differences
-        if each.kind is kind and (each.target, (each.scope or "").lower()) == place and each.key is not None
-    ]
-    if not keys:
-        return ()
-    more = len(keys) - _MAX_LISTED_KEYS
-    return (": ", *_listed(keys[:_MAX_LISTED_KEYS]), f" and {more} more" if more > 0 else "")
-
-
-def _listed(names: Sequence[str]) -> Iterator[str | Name]:
-    for index, name in enumerate(names):
-        if index:
-            yield ", "
-        yield Name(name)
-
-
 def symbol_of(one: Difference) -> str:
     """Return the sign in front of a difference."""
     if one.rank is Rank.FIRST:
@@ -258,28 +138,12 @@ def _filled(one: Difference, hole: str) -> str | Name:
         "values": count(one.count or 0, "value"),
         "keys": count(one.count or 0, "key"),
         "why": _UNREAD if one.sight is None else _REASONS[one.sight],
-        "state": one.subject if one.subject in FILE_STATES.values() else FILE_STATES["M"],
+        "state": next((state for state in FILE_STATES.values() if state == one.subject), FILE_STATES["M"]),
     }
     if hole in ours:
         return ours[hole]
     text = f"{one.target}/{one.scope}" if hole == "place" else getattr(one, hole)
     return _NONE if text is None else Name(text)
-
-
-def headline(report: ReviewReport) -> str:
-    """Return the review in one line."""
-    number = {rank: len(items_of(report, rank)) for rank in Rank}
-    words = [
-        f"{number[Rank.FIRST]} to look at first" if number[Rank.FIRST] else "",
-        count(number[Rank.GONE], "deletion") if number[Rank.GONE] else "",
-        count(number[Rank.CHANGE], "change") if number[Rank.CHANGE] else "",
-        f"{count(number[Rank.ALSO], 'file')} outside" if number[Rank.ALSO] else "",
-    ]
-    warnings = sum(found.problem.severity is Severity.WARNING for found in report.problems)
-    problems = len(report.problems) - warnings
-    words.insert(0, count(problems, "problem") if problems else "")
-    words.append(count(warnings, "warning") if warnings else "")
-    return ", ".join(filter(None, words)) or "no changes"
 
 
 def span(report: ReviewReport) -> tuple[str, str | None, str]:
@@ -292,11 +156,6 @@ def extent(report: ReviewReport) -> str:
     """Return how many files differ."""
     words = f"{count(report.files, 'file')} compared"
     return f"{words}, {count(report.other_files, 'other')} not looked at" if report.other_files else words
-
-
-def are_counted(item: Item) -> bool:
-    """Tell whether the files of an item are told by their number: its scopes say enough, and nobody has to go there."""
-    return bool(item.scopes) and len(item.files) > 1 and item.symbol != "!"
 
 
 def some(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from reconciler.report import render_review, render_review_json, render_review_markdown
 from reconciler.report.review_as_markdown import MAX_CHARS
-from reconciler.report.review_wording import SENTENCES, items_of
+from reconciler.report.review_items import Items
+from reconciler.report.review_wording import SENTENCES
 from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport, in_order
 from tests.report.reviews import BASE, EVERYTHING, HEAD, HOSTILE, REVIEWS, in_scope, of
 
@@ -82,7 +83,7 @@ def test_the_same_in_many_places_is_told_once() -> None:
         of(Kind.KEY_CHANGED, Rank.CHANGE, f"secrets/{n}.yaml", target=f"prod-{n}", scope="app", key="license")
         for n in range(12)
     ]
-    (item,) = items_of(review(*many), Rank.CHANGE)
+    (item,) = Items(review(*many)).of_rank(Rank.CHANGE, 9)
     assert len(item.scopes) == len(item.files) == 12
     assert "and 9 more" in render_review_markdown(review(*many))
 
@@ -91,5 +92,5 @@ def test_keys_of_a_scope_that_comes_or_goes_are_told_with_it() -> None:
     """A new scope of a hundred keys is one line, with the first few."""
     keys = [in_scope(Kind.KEY_ADDED, Rank.CHANGE, "new", key=f"key-{n:03}") for n in range(100)]
     found = review(in_scope(Kind.SCOPE_ADDED, Rank.CHANGE, "new", count=100), *keys)
-    assert len(items_of(found, Rank.CHANGE)) == 1
+    assert Items(found).number(Rank.CHANGE) == 1
     assert "and 95 more" in render_review(found, color=False)
