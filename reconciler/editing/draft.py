@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -328,9 +329,26 @@ class Draft:
             InvalidInput: The file breaks a rule, or what is asked for cannot stand in it.
             CannotDecrypt: It does not unlock.
         """
-        return self.replace(
-            path, self.told(path, lambda: self.writer(path).change(self.locked(path), edits, now=self._now))
-        )
+        return bool(self.edit_all({path: edits}))
+
+    def edit_all(self, edits: Mapping[str, Sequence[pysops.Edit]]) -> tuple[str, ...]:
+        """Change values of several files; return the paths for which that made a difference.
+
+        Quicker than one after the other: whatever looks for something in between has all files read again.
+
+        Args:
+            edits: Path to what is to be done there.
+
+        Raises:
+            InvalidInput: A file breaks a rule, or what is asked for cannot stand in it. None was changed.
+            CannotDecrypt: A file does not unlock. None was changed.
+        """
+
+        def changed(path: str) -> bytes:
+            return self.writer(path).change(self.locked(path), edits[path], now=self._now)
+
+        made = {path: self.told(path, partial(changed, path)) for path in edits}
+        return tuple(path for path, data in made.items() if self.replace(path, data))
 
     def put(self, spot: Spot, values: Mapping[KeyName, SecretValue], *, file: str | None = None) -> tuple[str, ...]:
         """Set values of one scope where they belong; make file, host, scope and key as far as they are missing.

@@ -161,6 +161,7 @@ def _rename(draft: Draft, old_key: str, new_key: str) -> None:
         raise InvalidInput(tuple(problem for file in draft.policy.unreadable for problem in file.problems))
     if old_key == new_key:
         return
+    edits: dict[str, list[pysops.Edit]] = {}
     for file in draft.policy.files:
         hosts = {feed.host_key for feed in file.feeds}
         if old_key not in hosts:
@@ -171,7 +172,8 @@ def _rename(draft: Draft, old_key: str, new_key: str) -> None:
                 "written",
                 advice="take out with reconciler edit what is not meant to stay, then run this again",
             )
-        draft.edit(file.path, [pysops.Rename(path=(_SECRETS, old_key), name=new_key)])
+        edits[file.path] = [pysops.Rename(path=(_SECRETS, old_key), name=new_key)]
+    draft.edit_all(edits)
 
 
 def _others(draft: Draft, name: str) -> tuple[Target, ...]:

@@ -235,8 +235,7 @@ def _write(draft: Draft, places: tuple[Place, ...], old: SecretValue, value: Sec
         if path is None:
             raise AssertionError("its file has it")
         edits.setdefault(place.path, []).append(pysops.Put(path=path, value=written(value)))
-    for file, of_file in edits.items():
-        draft.edit(file, of_file)
+    draft.edit_all(edits)
     draft.save()
 
 
