@@ -9,6 +9,7 @@ from reconciler import pysops
 from reconciler.model import MAX_VALUE_BYTES, Acl, KeyName, Prune, ScopeName, SecretValue
 from reconciler.policy.scope_values import EMPTY_TEXT, Form
 from reconciler.pysops.binary.arguments import TextTree
+from reconciler.pysops.writing.plain_yaml import quoted
 
 
 _INDENT: Final = "    "
@@ -73,7 +74,7 @@ def plain_scope_file(
 def _entry(key: KeyName, value: TextTree) -> list[str]:
     indent = _INDENT * 3
     if isinstance(value, str):
-        return [f"{indent}{_quoted(key)}: {json.dumps(value)}"]
+        return [f"{indent}{_quoted(key)}: {quoted(value)}"]
     if isinstance(value, Mapping):
         inner = (f"{indent}{_INDENT}{word}: {json.dumps(text)}" for word, text in value.items())
         return [f"{indent}{_quoted(key)}:", *inner]
