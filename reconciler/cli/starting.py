@@ -54,7 +54,7 @@ def init(context: Context, /, *, embedded: bool, without_scope: bool, **given: "
       reconciler init prod --host https://acme.cloud.databricks.com --auth-type github-oidc \\
         --client-id 6f1c0a52-7f54-4c0b-9a55-6b5f3e0d9c11 --age-key age1… --age-key age1…
     """
-    from reconciler.scaffold import Answers, Surroundings, render
+    from reconciler.scaffold import Answers, Outcome, Surroundings, render
     from reconciler.scaffold import init as run
 
     settings = context.settings()
@@ -65,9 +65,14 @@ def init(context: Context, /, *, embedded: bool, without_scope: bool, **given: "
         now=datetime.now(UTC),
         ask=_ask if terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stderr) else None,
     )
-    outcome = run(here, Answers(embedded=embedded, without_scope=without_scope, **given))  # type: ignore[arg-type]  # as the options are called
-    _have_git_merge(settings.root, outcome)
-    terminal.show("text", text=lambda **_: render(outcome))
+    outcome = Outcome()
+    try:
+        run(here, Answers(embedded=embedded, without_scope=without_scope, **given), outcome)  # type: ignore[arg-type]  # as the options are called
+        _have_git_merge(settings.root, outcome)
+    finally:
+        # Also where it went no further: nobody must be left with a new key of which they were not told.
+        if outcome.is_something():
+            terminal.show("text", text=lambda **_: render(outcome))
 
 
 def _have_git_merge(root: Path, outcome: "Outcome") -> None:

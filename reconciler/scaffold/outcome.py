@@ -36,7 +36,11 @@ class Outcome:
     """Whether all this happens in a git repository."""
 
     next_steps: tuple[str, ...] = ()
-    """Commands."""
+    """Commands; none where it was not finished."""
+
+    def is_something(self) -> bool:
+        """Tell whether there is anything to tell."""
+        return bool(self.written or self.new_key or self.next_steps)
 
 
 _KEY_ADVICE: Final = (
@@ -52,7 +56,7 @@ def render(outcome: Outcome) -> str:
         *_lines("added lines to", outcome.completed),
         *_lines("left as it is", outcome.left),
     ]
-    if not outcome.written and not outcome.completed:
+    if outcome.next_steps and not outcome.written and not outcome.completed:
         parts.append("nothing to do: everything is there\n")
     if outcome.new_key is not None:
         place = escape_text(outcome.new_key.path)

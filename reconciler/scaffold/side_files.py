@@ -71,9 +71,10 @@ def _complete_hooks(root: Path, prefix: str, outcome: Outcome) -> None:
     if prefix:
         # pre-commit looks at the top of the repository alone, which is not ours to write to from down here.
         top = "../" * prefix.count("/") + HOOKS_FILE
-        outcome.notices.append(
-            _by_hand(top, "it stands above the directory of the run", f"repos:\n{templates.hook(prefix)}")
-        )
+        above = _read(root / top)
+        if not (isinstance(above, _Present) and templates.HOOK_ID.encode() in above.data):
+            why = "it stands above the directory of the run"
+            outcome.notices.append(_by_hand(top, why, f"repos:\n{templates.hook(prefix)}"))
         return
     there = _read(root / HOOKS_FILE)
     if there is None:

@@ -56,8 +56,13 @@ class _First:
         return f"{FOLDER}/{self.target.name}/{self.scope}.yaml"
 
 
-def init(here: Surroundings, answers: Answers) -> Outcome:
+def init(here: Surroundings, answers: Answers, outcome: Outcome) -> None:
     """Make a repository of secrets in the directory of the run, as far as it is not there.
+
+    Args:
+        here: Where, and for whom.
+        answers: What the command line says.
+        outcome: Gets what was done, step by step, so that it can be told whatever happens next.
 
     Raises:
         UsageError: An answer is missing, does not do, or contradicts what is there. Nothing was written.
@@ -77,7 +82,7 @@ def init(here: Surroundings, answers: Answers) -> Outcome:
         if not answers.without_scope:
             _add_scope_file(draft, here, keys, first)
     draft.check()
-    outcome = Outcome(is_repository=checkout.is_repository)
+    outcome.is_repository = checkout.is_repository
     if recipients.new is not None and recipients.path is not None:
         put(recipients.path, recipients.new.data)
         outcome.new_key = NewKey(path=str(recipients.path), recipient=recipients.new.recipient)
@@ -86,7 +91,6 @@ def init(here: Surroundings, answers: Answers) -> Outcome:
     _look_at_git(checkout, outcome)
     target = target or next(iter(draft.policy.targets.targets))
     outcome.next_steps = _next_steps(outcome, answers, first, target)
-    return outcome
 
 
 def _known_target(draft: Draft, answers: Answers) -> Target | None:

@@ -43,7 +43,9 @@ class Starter:
         here = Surroundings(
             root=self.root, environ=self.environ, home=self.home, now=NOW, ask=None if replies is None else ask
         )
-        return init(here, answers)
+        outcome = Outcome()
+        init(here, answers, outcome)
+        return outcome
 
     def problems(self) -> tuple[str, ...]:
         """Return what `validate` says, warnings included."""

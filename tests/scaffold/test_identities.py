@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import ReconcilerError, UsageError
+from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.pysops import Identities
-from reconciler.scaffold import Answers, render
+from reconciler.scaffold import Answers, Outcome, Question, Surroundings, init, render
 from reconciler.scaffold.identities import NewIdentity, OwnKeys, put
 from tests.scaffold.starts import HOST, NOW, Starter
 from tests.support.age_keys import AgeKey
@@ -91,6 +91,24 @@ def test_key_file_that_cannot_be_used_is_left_alone(start: Starter) -> None:
     with pytest.raises(UsageError, match="is there already, and is left as it is"):
         start(GENERATE)
     assert key_file(start.home).read_text() == "-----BEGIN AGE ENCRYPTED FILE-----\n"
+
+
+def test_new_identity_is_told_of_when_the_rest_goes_wrong(start: Starter) -> None:
+    """Somebody puts a file there meanwhile: it is left alone, and the key that was made by then is said."""
+    outcome = Outcome()
+
+    def ask(question: Question) -> str:
+        (start.root / "secrets").mkdir(exist_ok=True)
+        (start.root / "secrets/targets.yaml").write_text("theirs")
+        return question.default or ""
+
+    here = Surroundings(root=start.root, environ={}, home=start.home, now=NOW, ask=ask)
+    with pytest.raises(Refused, match=r"targets\.yaml exists by now"):
+        init(here, GENERATE, outcome)
+    assert start.everything() == {"secrets/targets.yaml": b"theirs"}
+    assert outcome.is_something()
+    assert "made an identity in" in render(outcome)
+    assert "nothing to do" not in render(outcome)
 
 
 def test_nothing_is_put_over_a_file_or_a_link(tmp_path: Path) -> None:
