@@ -295,7 +295,5 @@ def _title(places: tuple[Place, ...]) -> str:
 
 
 def _body(done: Rotated) -> str:
-    lines = ["New value for:", "", *(f"- {place}" for place in done.places)]
-    if done.left:
-        lines += ["", "The old value still stands in:", "", *(f"- {place}" for place in done.left)]
-    return "\n".join(lines) + "\n"
+    # Not what holds the old value still: who can read the one place would know what stands in the other.
+    return "\n".join(["New value for:", "", *(f"- {place}" for place in done.places)]) + "\n"

@@ -154,6 +154,24 @@ def test_what_is_refused_writes_nothing(
     assert _files(two) == before
 
 
+def test_a_host_that_no_file_has_is_said_with_those_that_are_nobodys(run: Cli, repo: SecretsRepo) -> None:
+    """It may be misspelt."""
+    repo.targets({"prod": {"workspace": {"host": f"https://{NEW}"}}})
+    repo.scope_file("prod/a.yaml", {OLD: {"a": {"k": "v"}}})
+    refused = run("retarget", "prod", "--from", "adb-1.3.azuredatabricks.net").expect(EXIT_USAGE)
+    assert f"did you mean '{OLD}'" in refused.stderr
+    refused = run("retarget", "prod", "--from", "elsewhere").expect(EXIT_USAGE)
+    assert f"hosts of no target are {OLD}" in refused.stderr
+
+
+def test_a_file_that_is_none_stops_all_of_it(run: Cli, two: SecretsRepo) -> None:
+    """Nobody can tell whether the host stands in it."""
+    two.write("secrets/prod/broken.yaml", "a: [")
+    before = _files(two)
+    assert "broken.yaml" in run("retarget", "prod", "--host", f"https://{NEW}").expect(EXIT_INVALID_INPUT).stderr
+    assert _files(two) == before
+
+
 def test_a_file_that_nobody_here_can_open_stops_all_of_it(run: Cli, two: SecretsRepo) -> None:
     """Half a move would be worse than none."""
     two.scope_file("prod/sealed.yaml", {OLD: {"s": {"k": "v"}}}, recipients=[AgeKey.generate().recipient])

@@ -272,7 +272,7 @@ def test_a_pull_request_is_opened_through_gh(run: Cli, three: SecretsRepo, serve
     assert (tmp_path / "bin/arguments").read_text().splitlines() == [
         *("pr", "create", "--title=Rotate prod/pay db-password", "--body-file=-", "--head=fresh", "--base=main")
     ]
-    assert (tmp_path / "bin/input").read_text().startswith("New value for:\n\n- prod/pay db-password\n\nThe old value")
+    assert (tmp_path / "bin/input").read_text() == "New value for:\n\n- prod/pay db-password\n"
     assert three.git("rev-parse", "HEAD") == three.git("--git-dir", str(server), "rev-parse", "fresh")
 
 
