@@ -147,6 +147,8 @@ def _tuned(command: tuple[str, ...]) -> Editor:
     """Return an editor with the options that it needs here, if it is one that is known."""
     name = Path(command[0]).name
     real = Path(command[0]).resolve().name  # Debian's vi is a link to the vim of its user
+    if real == "pico":  # macOS calls it nano, and it ends when it is told what nano is
+        return Editor(command=command, in_terminal=True)
     if options := _IN_TERMINAL.get(name) or (_IN_TERMINAL.get(real) if name in _DEFAULTS else None):
         return Editor(command=(*command, *options), in_terminal=True)
     waits, keeps = _IN_WINDOWS.get(name, ((), ""))
@@ -175,7 +177,7 @@ def run(editor: Editor, file: Path, *, environ: Mapping[str, str], lock: int | N
         # Where vim keeps what it pipes through programs. Others find their running selves there, and need the old one.
         passed_on |= dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(file.parent))
     begun = time.monotonic()
-    with _no_core_files(), _without_interrupts():
+    with _no_core_files(), _without_interrupts(), _terminal_as_before():
         try:
             process = subprocess.Popen(  # noqa: S603  # what the user named, no shell
                 (*editor.command, str(file)),
@@ -212,7 +214,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     """End an editor that would go on showing, and writing, a text that is taken away."""
     for end in process.terminate, process.kill:
         end()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # a second signal: at once
             process.wait(_GRACE_S)
             return
 
@@ -231,6 +233,25 @@ def _no_core_files() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@contextlib.contextmanager
+def _terminal_as_before() -> Iterator[None]:
+    """Undo what a killed editor has left of the terminal: without echo, say, or without line ends."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    before = None
+    with contextlib.suppress(OSError, ValueError, termios.error):
+        before = termios.tcgetattr(0)
+    try:
+        yield
+    finally:
+        if before is not None:
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ class Signals:
     def take(self, _number: int, _frame: FrameType | None) -> None:
         """Handle a signal."""
         if self._waiting:
-            self._waiting = False
+            # Each time, until the wait is over: `input` swallows what is raised while it flushes its streams.
             raise KeyboardInterrupt
         self._noted = True
 

@@ -68,6 +68,13 @@ def test_another_vi_is_given_no_options_of_vim(tmp_path: Path) -> None:
     assert find_editor(_programs(tmp_path / "bin", "vi"), has_terminal=True).command[1:] == ()
 
 
+def test_the_pico_that_passes_for_nano_is_given_no_options_of_nano(tmp_path: Path) -> None:
+    """On macOS."""
+    environ = _programs(tmp_path / "bin", "pico")
+    (tmp_path / "bin/nano").symlink_to("pico")
+    assert find_editor({**environ, "EDITOR": "nano"}, has_terminal=True).command[1:] == ()
+
+
 def test_what_a_window_keeps_is_known(tmp_path: Path) -> None:
     """VS Code has a history of what was saved; who opens secrets in it should hear that."""
     environ = {**_programs(tmp_path / "bin", "code"), "VISUAL": "code"}

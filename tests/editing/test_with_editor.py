@@ -405,3 +405,20 @@ def test_on_a_terminal_somebody_is_asked_and_edits_again(desk: Desk) -> None:
         terminal.type("d\n")
         assert terminal.end() == 0
     assert not list((desk.repo.root / ".reconciler/edits").iterdir())
+
+
+def test_a_terminal_is_as_before_after_an_editor_that_was_killed(desk: Desk) -> None:
+    """What is asked or said then can be read, and is typed with an echo."""
+    body = """
+    import termios
+    raw = termios.tcgetattr(0)
+    raw[1] &= ~termios.OPOST
+    raw[3] &= ~termios.ECHO
+    termios.tcsetattr(0, termios.TCSANOW, raw)
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    env = desk.run.environ(desk.editor(body))
+    command = ("sh", "-c", 'before=$(stty -g); "$@"; test "$before" = "$(stty -g)" && echo as before', "sh")
+    with Terminal((*command, *program("edit", FILE)), cwd=desk.repo.root, env=env) as terminal:
+        assert terminal.end() == 0
+        assert "as before" in terminal.said
