@@ -273,7 +273,8 @@ def _report_failure(
     if form == "text" and output_file is None:
         return
     if document is not None:
-        _emit(document(settings, error))
+        # People read on stderr what it says.
+        _emit(document(settings, error)) if output_file is None else _keep(document(settings, error), output_file, "")
         return
     from reconciler.reconcile import failed_report
 

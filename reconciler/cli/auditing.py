@@ -71,6 +71,8 @@ def audit(
 
     def document(settings: "Settings", error: ReconcilerError) -> str:
         failed = failed_audit(settings, error, within_days=within_days)
+        if form == "text":
+            return report.render_ages(failed, color=False)
         return report.render_ages_markdown(failed) if form == "markdown" else report.render_ages_json(failed)
 
     all_refs = options.pop("all_refs")
@@ -99,7 +101,7 @@ def _show_revoked(settings: "Settings", recipient: str, form: str, output_file: 
     from reconciler.auditing.revoked import revoked as run
 
     def document(_settings: "Settings", error: ReconcilerError) -> str:
-        return report.render_error_markdown(error) if form == "markdown" else report.render_error_json(error)
+        return report.render_error_json(error) if form == "json" else report.render_error_markdown(error)
 
     with terminal.reported_failure(settings, form, output_file, document=document):
         found = run(settings, recipient, all_refs=all_refs)

@@ -225,3 +225,7 @@ def test_a_failed_audit_is_a_document_too(run: Cli, repo: SecretsRepo, workspace
     found = run("audit", "nowhere", "-o", "json").expect(2)
     assert found.target["target"] == "nowhere"
     assert "unknown target" in found.target["error"]
+    kept = repo.root.parent / "audit.md"
+    shown = run("audit", "nowhere", "-o", "markdown", "--output-file", str(kept)).expect(2)
+    assert "unknown target" in kept.read_text()
+    assert shown.stdout == ""
