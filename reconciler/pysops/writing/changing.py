@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.pysops.crypt import values_of
 from reconciler.pysops.decryptor import LockedFile
-from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import ArgumentError
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.writing.comments_laid import comments_of
@@ -112,7 +111,7 @@ def _moved_comments(text: str, root: LaidMapping, moved: dict[KeyPath, KeyPath],
     if not moved:
         return
     for comment in comments_of(text, root):
-        path, envelope = moved.get(comment.container.path), parse_envelope(comment.text)
+        path, envelope = moved.get(comment.container.path), comment.envelope
         plain = (
             None
             if path is None or envelope is None

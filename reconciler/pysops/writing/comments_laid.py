@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from reconciler.pysops.envelope import ENVELOPE_START, Envelope, parse_envelope
 from reconciler.pysops.sops_metadata import METADATA_KEY
 from reconciler.pysops.writing.layout import (
     LaidMapping,
@@ -45,7 +46,7 @@ class LaidComment:
 
     end: int
     text: str = field(repr=False)
-    """What stands behind the sign, without white space at its end."""
+    """What stands behind the sign, to the end of the line."""
 
     container: Container
     own_line: bool
@@ -60,6 +61,12 @@ class LaidComment:
 
     line: int
     """Where the line begins above which it may be moved."""
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """What is encrypted, if it is an encrypted comment."""
+        found = parse_envelope(self.text.rstrip(" \t")) if self.text.startswith(ENVELOPE_START) else None
+        return found if found is not None and found.kind == "comment" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +157,7 @@ def _comment(
     return LaidComment(
         start=found.start(),
         end=found.end(),
-        text=found[0][1:].rstrip(),
+        text=found[0][1:],
         container=container,
         own_line=own_line,
         in_flow=False,
@@ -196,7 +203,7 @@ def _within(text: str, token: _Token) -> Iterator[LaidComment]:
             yield LaidComment(
                 start=found.start(),
                 end=found.end(),
-                text=found[0][1:].rstrip(),
+                text=found[0][1:],
                 container=token.containers[-1],
                 own_line=False,
                 in_flow=not isinstance(node, LaidScalar),

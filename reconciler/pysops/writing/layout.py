@@ -178,6 +178,13 @@ def line_end(text: str, at: int) -> int:
     return len(text) if found < 0 else found + 1
 
 
+def before_space(text: str, at: int) -> int:
+    """Return where the spaces and tabs in front of a position begin."""
+    while at > 0 and text[at - 1] in " \t":
+        at -= 1
+    return at
+
+
 def column_of(text: str, at: int) -> int:
     """Return how far to the right a position is, from 0."""
     return at - line_start(text, at)

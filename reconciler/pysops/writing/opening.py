@@ -3,11 +3,10 @@
 import re
 from typing import Final, assert_never
 
-from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import DocumentError
 from reconciler.pysops.values import COMMENT
 from reconciler.pysops.writing.comments_laid import LaidComment
-from reconciler.pysops.writing.layout import LaidScalar, column_of
+from reconciler.pysops.writing.layout import LaidScalar, before_space, column_of, line_break_of
 from reconciler.pysops.writing.plain_yaml import value_text
 from reconciler.pysops.writing.planned import PlannedLeaf, PlannedMapping, PlannedNode, PlannedSequence
 from reconciler.pysops.writing.rendering import INDENT
@@ -25,7 +24,7 @@ class Opening:
     def __init__(self, text: str, sealer: Sealer) -> None:
         self.splices: list[Splice] = []
         self._text = text
-        self._break = "\r\n" if "\r\n" in text else "\n"
+        self._break = line_break_of(text)
         self._sealer = sealer
 
     def root(self, plan: PlannedMapping) -> None:
@@ -38,21 +37,31 @@ class Opening:
 
     def comment(self, comment: LaidComment) -> None:
         """Open a comment, if it is encrypted; one that does not open stays as it is, as with sops."""
-        envelope = parse_envelope(comment.text)
-        if envelope is None or envelope.kind != "comment":
+        envelope = comment.envelope
+        if envelope is None:
             return
         path = comment.container.path
         paths = [path[:length] for length in range(len(path), -1, -1)]
         opened = (self._sealer.open(envelope, comment_bound_to(each)) for each in paths)
         self._put_comment(comment.start, comment.end, next((one for one in opened if one is not None), None))
 
-    def _put_comment(self, start: int, end: int, plain: bytes | None) -> None:
+    def _item(self, laid: LaidScalar, plain: bytes) -> None:
+        # sops writes a comment of a list as an item; the first of a list within a list beside the dash of that.
+        dash = self._text.rfind("-", 0, laid.start)
+        column = column_of(self._text, dash)
+        before = before_space(self._text, dash)
+        if before == dash - column:
+            self._put_comment(dash, laid.end, plain)
+        else:
+            self._put_comment(before, laid.end, plain, before=f"{self._break}{' ' * column}")
+
+    def _put_comment(self, start: int, end: int, plain: bytes | None, *, before: str = "") -> None:
         try:
             said = None if plain is None else plain.decode()
         except UnicodeDecodeError:
             return
         if said is not None and _ONE_LINE.fullmatch(said) is not None:
-            self.splices.append(Splice(start=start, end=end, text=f"#{said}"))
+            self.splices.append(Splice(start=start, end=end, text=f"{before}#{said}"))
 
     def _node(self, node: PlannedNode, column: int) -> None:
         match node:
@@ -74,8 +83,7 @@ class Opening:
         if leaf.plain is None:
             return
         if leaf.value is COMMENT:
-            dash = self._text.rfind("-", 0, laid.start)
-            self._put_comment(dash, laid.end, leaf.plain)
+            self._item(laid, leaf.plain)
             return
         try:
             text = leaf.plain.decode()

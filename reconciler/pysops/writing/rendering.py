@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from reconciler.pysops.crypt import MAC_ONLY_ENCRYPTED_START
-from reconciler.pysops.envelope import EnvelopeKind, parse_envelope
+from reconciler.pysops.envelope import EnvelopeKind
 from reconciler.pysops.errors import ArgumentError, DocumentError
 from reconciler.pysops.selectors import Selector
 from reconciler.pysops.values import COMMENT, mac_bytes
@@ -19,7 +19,9 @@ from reconciler.pysops.writing.layout import (
     LaidMapping,
     LaidNode,
     LaidScalar,
+    before_space,
     column_of,
+    line_break_of,
     line_start,
     whole_lines,
 )
@@ -86,7 +88,7 @@ class Rendering:
         """
         self.splices: list[Splice] = []
         self._text = text
-        self._break = "\r\n" if "\r\n" in text else "\n"
+        self._break = line_break_of(text)
         self._sealer = sealer
         self._selector = selector
         self._mac_only_encrypted = mac_only_encrypted
@@ -132,13 +134,12 @@ class Rendering:
         if comment.own_line:
             self._replace(comment.line, comment.end, line)
         else:
-            stop = len(self._text[: comment.start].rstrip(" \t"))
-            self._replace(stop, comment.end, "")
+            self._replace(before_space(self._text, comment.start), comment.end, "")
             self._replace(comment.line, comment.line, line + self._break)
 
     def _sealed_comment(self, comment: LaidComment) -> str:
         sealed_for, plain = comment_bound_to(comment.container.path), comment.text.encode()
-        envelope = parse_envelope(comment.text)
+        envelope = comment.envelope
         if envelope is not None:
             opened = None if self._opener is None else self._opener.open(envelope, sealed_for)
             return comment.text if opened is None else self._sealer.seal(opened, sealed_for, "comment")

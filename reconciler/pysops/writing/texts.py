@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from reconciler.pysops.crypt import values_of
 from reconciler.pysops.decryptor import LockedFile
 from reconciler.pysops.document import Document, parse
-from reconciler.pysops.envelope import parse_envelope
 from reconciler.pysops.errors import DecryptionError, DocumentError
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.sops_metadata import METADATA_KEY
@@ -59,9 +58,10 @@ def _check_opened(made: bytes, selector: Selector, plan: PlannedMapping) -> None
 
 def resealed(file: LockedFile, sealer: Sealer, document: Document, lastmodified: str) -> bytes:
     """Encrypt an edited text, see `Writer.reseal`."""
+    if document.data == opened(file, sealer):
+        return file.document.data
     metadata = file.metadata
     selector = selector_of(metadata)
-    values_of(file.document, metadata, selector, sealer.cipher)
     before = file.document.data.decode()
     root = lay_out(file.document, before)
     known = Ciphertexts(leaves_of(planned(root, selector, sealer)))
@@ -70,8 +70,6 @@ def resealed(file: LockedFile, sealer: Sealer, document: Document, lastmodified:
         document, sealer, selector, known=known, mac_only_encrypted=metadata.mac_only_encrypted
     )
     start, end = whole_lines(before, metadata_in(root))
-    if before[:start] + before[end:] in {text, f"{text}{line_break_of(text)}"}:
-        return file.document.data
     sealed = spliced(before, sealed_with(root, rendering.mac, sealer, lastmodified))
     block = sealed[start : end + len(sealed) - len(before)]
     made = f"{on_lines(text)}{block}".encode()
@@ -119,7 +117,7 @@ def on_lines(text: str) -> str:
 
 def _sealed_comments(text: str, root: LaidMapping, sealer: Sealer) -> Iterator[tuple[str, bytes, str]]:
     for comment in comments_of(text, root):
-        envelope, sealed_for = parse_envelope(comment.text), comment_bound_to(comment.container.path)
+        envelope, sealed_for = comment.envelope, comment_bound_to(comment.container.path)
         plain = None if envelope is None else sealer.open(envelope, sealed_for)
         if plain is not None:
             yield sealed_for, plain, comment.text
