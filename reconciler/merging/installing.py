@@ -22,8 +22,12 @@ DRIVER: Final = "reconciler"
 
 ATTRIBUTES_FILE: Final = ".gitattributes"
 
-ATTRIBUTES: Final = (f"{FOLDER}/**/*.yaml merge={DRIVER}", f"{FOLDER}/**/*.yml merge={DRIVER}")
-"""Lines of `ATTRIBUTES_FILE`, in the directory that has ``secrets/``."""
+ATTRIBUTES: Final = (
+    f"{FOLDER}/**/*.yaml merge={DRIVER}",
+    f"{FOLDER}/**/*.yml merge={DRIVER}",
+    f"{TARGETS_FILE} !merge",
+)
+"""Lines of `ATTRIBUTES_FILE`, in the directory that has ``secrets/``. Targets are plain text, merged by lines."""
 
 _COMMENT: Final = "# Encrypted files are merged value by value: reconciler merge-driver --install tells a clone how."
 
@@ -77,19 +81,9 @@ def _program(find: Callable[[str], str | None]) -> str:
     return "reconciler" if find("reconciler") else f"{shlex.quote(sys.executable)} -m reconciler"
 
 
-def attribute_lines() -> tuple[str, ...]:
-    """Return what stands in ``.gitattributes``."""
-    return ATTRIBUTES
-
-
 def _add_attributes(root: Path) -> bool:
     """Add what is missing at the end of ``.gitattributes``, where it overrides what stands above; leave the rest."""
-    missing = [
-        line
-        for line, path in zip(ATTRIBUTES, _ASKED_ABOUT, strict=True)
-        if unmerged.merge_attribute(root, path) != DRIVER
-    ]
-    if not missing:
+    if all(unmerged.merge_attribute(root, path) == DRIVER for path in _ASKED_ABOUT):
         return False
     place = root / ATTRIBUTES_FILE
     if place.is_symlink():
@@ -97,7 +91,7 @@ def _add_attributes(root: Path) -> bool:
     try:
         before = place.read_bytes() if place.exists() else b""
         text = b"" if not before or before.endswith(b"\n") else b"\n"
-        text += "".join(f"{line}\n" for line in (_COMMENT, *missing)).encode()
+        text += "".join(f"{line}\n" for line in (_COMMENT, *ATTRIBUTES)).encode()
         # Appended in one step: whoever is killed here leaves the lines or none of them.
         descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         with os.fdopen(descriptor, "ab", buffering=0) as file:
@@ -105,8 +99,3 @@ def _add_attributes(root: Path) -> bool:
     except OSError:
         raise Refused(f"{ATTRIBUTES_FILE} cannot be written", advice="check its permissions") from None
     return True
-
-
-def is_plain(path: str) -> bool:
-    """Tell whether a file below ``secrets/`` is merged by lines, whatever it is called."""
-    return path == TARGETS_FILE

@@ -8,14 +8,15 @@ their side drew, which does not get values that only our side has, as nobody kno
 the recipients in ways that do not add up, ``.sops.yaml`` decides; or that is a conflict.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from reconciler import pysops
-from reconciler.errors import Problem
+from reconciler.errors import EXIT_INVALID_INPUT, Problem, exit_code_of
 from reconciler.merging import trees
 from reconciler.merging.edits import field_edits, new_fields, secret_edits, with_fields
 from reconciler.merging.trees import NO_CHOICES, Choices, Conflict, Kind, Side, Tree
@@ -40,6 +41,9 @@ class Outcome:
 
     needs_key: bool = False
     """Whether a key would help."""
+
+    exit_code: int = EXIT_INVALID_INPUT
+    """What `problems` mean to whoever ran the command."""
 
     remarks: tuple[str, ...] = ()
     """What whoever merges should know all the same."""
@@ -104,6 +108,7 @@ def merge_versions(
         return Outcome(
             problems=tuple(problem for side in closed for problem in side.problems),
             needs_key=all(side.needs_key for side in closed),
+            exit_code=exit_code_of(frozenset(side.exit_code for side in closed)),
         )
     base = _Base.read(path, three.base, around, ours, theirs)
     merged = trees.merge(base.tree, ours.tree, theirs.tree, choices)
@@ -117,7 +122,8 @@ def merge_versions(
     except pysops.SopsError as error:
         return Outcome(problems=(_problem(path, error),), remarks=base.remarks)
     problems = _judged(path, data, merged.tree, around)
-    return Outcome(data=None if problems else data, problems=problems, remarks=base.remarks)
+    remarks = base.remarks if problems else (*base.remarks, *_left_behind(base, foundation, ours, theirs, data))
+    return Outcome(data=None if problems else data, problems=problems, remarks=remarks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +312,29 @@ def _joined(base: _Access | None, ours: _Access, theirs: _Access) -> _Access | N
         return None
     before, one, other = base.everybody, ours.everybody, theirs.everybody
     return _Access.of((((one | other) - (before - one)) - (before - other),), 0)
+
+
+def _left_behind(base: _Base, foundation: _Foundation, ours: Version, theirs: Version, merged: bytes) -> Iterator[str]:
+    """Yield a remark about comments that only the side has which the result was not made of: these are not merged."""
+    side = foundation.side.other
+    version = ours if side is Side.OURS else theirs
+    known = _comments(merged)
+    if base.file is not None:
+        known |= _comments(base.file.document.data)
+    # Encrypted comments are told apart by their ciphertext, which a new data key changes.
+    is_sealed = base.file is None or not _share_key(base.file, version.file)
+    new = {text for text in _comments(version.file.document.data) - known if not (is_sealed and b"ENC[" in text)}
+    if new:
+        what = "1 new comment" if len(new) == 1 else f"{len(new)} new comments"
+        yield f"comments are not merged: {what} of {side.value} left behind"
+
+
+_COMMENT: Final = re.compile(rb"(?:^|[ \t])(#[^\n]*)", re.MULTILINE)
+"""Encrypted values are of one line and have no ``#``."""
+
+
+def _comments(data: bytes) -> set[bytes]:
+    return {text.rstrip() for text in _COMMENT.findall(data)}
 
 
 def _judged(path: str, data: bytes, meant: Tree, around: Surroundings) -> tuple[Problem, ...]:

@@ -15,9 +15,7 @@ from typing import Final
 from reconciler.editing import Draft
 from reconciler.editing.places import place_of
 from reconciler.errors import (
-    EXIT_CANNOT_DECRYPT,
     EXIT_DONE,
-    EXIT_INVALID_INPUT,
     EXIT_PENDING,
     Refused,
     UsageError,
@@ -123,6 +121,7 @@ class _Merging:
         self._wishes = wishes
         self._fitting: set[str] = set()
         self._known: list[str] = []
+        self._asked: set[tuple[str, Slot]] = set()
         self.around = Surroundings(settings.root, settings.environ, settings.home, decryptor=settings.decryptor)
 
     def merge(self, path: str, versions: Unmerged) -> Outcome:
@@ -154,7 +153,8 @@ class _Merging:
             names = names_of(self.around, conflict)
             self._known.append(names[0])
             side = self._named(names)
-            if side is None and self._wishes.ask is not None:
+            if side is None and self._wishes.ask is not None and (path, conflict.slot) not in self._asked:
+                self._asked.add((path, conflict.slot))
                 side = self._wishes.ask(path, names[0], conflict)
             if side is not None:
                 found[conflict.slot] = side
@@ -229,6 +229,5 @@ def _solved(path: str, outcome: Outcome, around: Surroundings, *, added: bool, w
         return Solved(path=path, state=State.CONFLICT, lines=(line,), exit_code=EXIT_PENDING)
     lines = (*remarks(path, outcome), *complaint(path, outcome, around))
     if outcome.problems:
-        code = EXIT_CANNOT_DECRYPT if outcome.needs_key else EXIT_INVALID_INPUT
-        return Solved(path=path, state=State.FAILED, lines=lines, exit_code=code)
+        return Solved(path=path, state=State.FAILED, lines=lines, exit_code=outcome.exit_code)
     return Solved(path=path, state=State.CONFLICT, lines=lines, exit_code=EXIT_PENDING)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler import git, policy, pysops
 from reconciler.desired import Keys, keys_for
-from reconciler.errors import Problem, Refused
+from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_INVALID_INPUT, Problem, Refused
 from reconciler.merging.trees import Absent, Slot, Tree, Value, grant_slot, rotation_slot, secret_slot
 from reconciler.model import SecretValue, fold
 from reconciler.policy.scope_files import ScopeFile, read_scope_file
@@ -40,6 +40,9 @@ class Closed:
     problems: tuple[Problem, ...]
     needs_key: bool = False
     """Whether a key would help."""
+
+    exit_code: int = EXIT_INVALID_INPUT
+    """Whether that shows without a key."""
 
 
 class Surroundings:
@@ -89,7 +92,9 @@ class Surroundings:
                 tried.extend(keys.identities.sources)
                 continue
             return Version(file=file, locked=locked, tree=tree_of(file, opened), keys=keys)
-        return Closed(problems=(_why(path, failure, label, tried),), needs_key=True)
+        needs_key = isinstance(failure, pysops.NoIdentity | pysops.BinaryError)
+        problem = _why(path, failure, label, tried)
+        return Closed(problems=(problem,), needs_key=needs_key, exit_code=EXIT_CANNOT_DECRYPT)
 
     def _keys_for(self, file: ScopeFile) -> Iterator[tuple[Keys, frozenset[pysops.Recipient]]]:
         """Yield the keys that may open a file: those of the embedded targets that it feeds, then the environment's."""

@@ -1,10 +1,11 @@
 """A clone with scope files and the merge driver, in which real git is run."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -53,6 +54,11 @@ class Clone:
             setup(root, find=lambda _: None)
         clone.commit("first")
         return clone
+
+    def copy(self, top: Path) -> Self:
+        """Return a copy of it all, whatever state it is in."""
+        shutil.copytree(self.top, top)
+        return replace(self, top=top, desk=replace(self.desk, root=top / self.desk.root.relative_to(self.top)))
 
     @property
     def cli(self) -> Cli:

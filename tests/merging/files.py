@@ -48,6 +48,8 @@ class Desk:
 
     root: Path
     key: AgeKey
+    host: str = HOST
+    """Of the target that files are for."""
 
     def around(self, *named: AgeKey) -> Surroundings:
         """Return the surroundings, with a ``.sops.yaml`` that names ``named`` if anybody."""
@@ -76,7 +78,7 @@ class Desk:
         for name, value in values.items():
             scope, key = name.split("/")
             nested.setdefault(scope, {})[key] = value
-        text = scope_text({HOST: nested}, acls=acls, prune=prune, rotation=rotation)
+        text = scope_text({self.host: nested}, acls=acls, prune=prune, rotation=rotation)
         rule = rule_for(self.key, *readers)
         writer = pysops.Writer(self.identities)
         return writer.encrypt(
@@ -94,12 +96,12 @@ class Desk:
     def put(self, data: bytes, **values: str) -> bytes:
         """Return a file with values put into the scope ``s``."""
         return self.change(
-            data, *(pysops.Put(path=("secrets", HOST, "s", key), value=text) for key, text in values.items())
+            data, *(pysops.Put(path=("secrets", self.host, "s", key), value=text) for key, text in values.items())
         )
 
     def remove(self, data: bytes, *keys: str) -> bytes:
         """Return a file without keys of the scope ``s``."""
-        return self.change(data, *(pysops.Remove(path=("secrets", HOST, "s", key)) for key in keys))
+        return self.change(data, *(pysops.Remove(path=("secrets", self.host, "s", key)) for key in keys))
 
     def rekey(self, data: bytes, *readers: AgeKey) -> bytes:
         """Return a file with a new data key, for us and ``readers``."""

@@ -42,9 +42,10 @@ def test_merge_rebase_and_cherry_pick(clone: Clone, sops: SopsTool) -> None:
     assert clone.read() == {"s/a": "1", "s/b": "2+", "s/d": "4"}
 
 
-@pytest.fixture
-def in_conflict(clone: Clone) -> Clone:
-    """Leave a merge in conflict: both sides changed ``a``; ours put ``d``, theirs took ``c`` away."""
+@pytest.fixture(scope="module")
+def conflict(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Leave a merge in conflict, once: both sides changed ``a``; ours put ``d``, theirs took ``c`` away."""
+    clone = Clone.make(tmp_path_factory.mktemp("conflict") / "clone", AgeKey.generate(), VALUES)
     clone.branch("feature").put(a=f"{CANARY}-theirs").remove("c")
     clone.switch("main").put(a=f"{CANARY}-ours").put(d="4")
     said = clone.git("merge", "feature", expect=1)
@@ -52,6 +53,12 @@ def in_conflict(clone: Clone) -> Clone:
     assert f"reconciler merge {FILE} --ours NAME --theirs NAME" in said
     assert CANARY not in said
     return clone
+
+
+@pytest.fixture
+def in_conflict(conflict: Clone, tmp_path: Path) -> Clone:
+    """Copy the clone that is in conflict."""
+    return conflict.copy(tmp_path / "clone")
 
 
 def test_a_conflict_leaves_our_file_and_is_solved_by_name(in_conflict: Clone) -> None:
