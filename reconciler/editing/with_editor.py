@@ -188,9 +188,10 @@ def _brought_up(observer: Observer, base: _Base, edit: Edit) -> Edit:
         return edit
     texts = [text.decode(errors="surrogateescape") for text in (edit.before, edit.edited, base.text)]
     joined = three_way.join(texts[0], mine=texts[1], theirs=texts[2])
+    places = f"{joined.conflicts} place{'s' if joined.conflicts > 1 else ''}"
     observer.say(
         f"note: {escaped(base.file)} was changed since that edit, which was put on top of it"
-        + (f"; both changed the same lines in {joined.conflicts} places: look for <<<<<<<" if joined.conflicts else "")
+        + (f"; both changed the same lines in {places}: look for <<<<<<<" if joined.conflicts else "")
     )
     return Edit(before=base.text, edited=joined.text.encode(errors="surrogateescape"))
 

@@ -16,7 +16,14 @@ from reconciler import pysops
 from reconciler.editing.kept_edits import Kept
 from reconciler.editing.private_folder import is_in_memory
 from reconciler.editing.with_editor import IfInvalid, Outcome, edit
-from reconciler.errors import EXIT_INTERRUPTED, EXIT_INVALID_INPUT, EXIT_REFUSED, EXIT_USAGE, InvalidInput
+from reconciler.errors import (
+    EXIT_CANNOT_DECRYPT,
+    EXIT_INTERRUPTED,
+    EXIT_INVALID_INPUT,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    InvalidInput,
+)
 from reconciler.settings import Settings
 from tests.support.age_keys import AgeKey
 from tests.support.canaries import Canaries
@@ -230,6 +237,38 @@ def test_a_file_that_somebody_else_changed_meanwhile_is_left_and_both_edits_are_
     assert "put on top of it" in desk.edit("", "--resume")
     expected = {"alpha": "a", "first": desk.canaries.text("text"), "second": "Two", "zulu": "from elsewhere"}
     assert desk.values() == {"demo": {"app": expected}}
+
+
+def test_two_edits_of_one_line_are_shown_beside_each_other(desk: Desk) -> None:
+    """What both changed cannot be saved before somebody has chosen."""
+    desk.edit("save(text.replace('Two', 'Ours') + 'oops')", exit_code=EXIT_INVALID_INPUT)
+    desk.run("set", "demo/app", "second", stdin="Theirs").expect()
+    said = desk.edit("save(text.replace('oops', ''))", "--resume", exit_code=EXIT_INVALID_INPUT)
+    assert "the same lines in 1 place" in said
+    desk.edit(
+        """
+        ours, theirs = text.index('<<<<<<<'), text.index('=======')
+        end = text.index('>>>>>>>')
+        save(text[:ours] + text[ours:theirs].split('\\n', 1)[1] + text[end:].split('\\n', 1)[1])
+        """,
+        "--resume",
+    )
+    assert desk.values() == {"demo": {"app": {"first": desk.canaries.text("text"), "second": "Ours"}}}
+
+
+def test_a_file_that_no_identity_opens_is_not_shown(desk: Desk) -> None:
+    """Exit code 5, before any editor is started."""
+    other = AgeKey.generate()
+    desk.repo.scope_file("demo/app.yaml", {"demo": {"app": {"first": "x"}}}, recipients=(other.recipient,))
+    desk.run("edit", FILE, env=desk.editor("")).expect(EXIT_CANNOT_DECRYPT)
+    assert not (desk.repo.root.parent / "notes").exists()
+
+
+def test_comments_and_order_are_the_users(desk: Desk) -> None:
+    """A comment below ``secrets`` is encrypted, and there again the next time."""
+    desk.edit("save(text.replace('            second', '            # from the vendor\\n            second'))")
+    assert b"vendor" not in desk.file.read_bytes()
+    assert "no changes" in desk.edit("assert '# from the vendor' in text")
 
 
 def test_a_file_that_does_not_exist_is_begun(desk: Desk) -> None:
