@@ -78,8 +78,8 @@ def _made_by_hand(reader: Reader, server: WorkspaceServer) -> None:
 
 
 def _made_by_terraform(reader: Reader, server: WorkspaceServer) -> None:
-    """Fill a workspace, and leave the state that says so."""
-    server.create_scope("payments")
+    """Fill a workspace as somebody else, and leave the state that says so."""
+    server.call_as_user("scopes/create", scope="payments")
     server.grant("payments", "users", "READ")
     server.put("payments", "db-password", b"correct horse")
     content = states.state(
