@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -95,8 +97,17 @@ def _made_by_terraform(reader: Reader, server: WorkspaceServer) -> None:
 def _editor(reader: Reader, server: WorkspaceServer) -> None:
     """Be somebody who types what the page shows."""
     del server
-    lines = (reader.root / "lines").rename(Path(os.environ["HOME"], "lines"))
-    reader.env["VISUAL"] = f"sed -i -e '/^version:/{{e cat {lines}' -e '}}'"
+    home = Path(os.environ["HOME"])
+    lines = (reader.root / "lines").rename(home / "lines")
+    script = home / "editor.py"
+    script.write_text(
+        "import pathlib, sys\n"
+        "file = pathlib.Path(sys.argv[1])\n"
+        f"lines = pathlib.Path({str(lines)!r}).read_text()\n"
+        "file.write_text(file.read_text().replace('\\nversion:', '\\n' + lines + 'version:', 1))\n",
+        encoding="utf-8",
+    )
+    reader.env["VISUAL"] = shlex.join((sys.executable, str(script)))
 
 
 BEFORE: Final[Mapping[str, Callable[[Reader, WorkspaceServer], None]]] = {

@@ -108,6 +108,21 @@ def test_run_goes_on_where_another_one_was_killed(start: Starter, missing: str) 
     assert {path for path in FILES if after[path] != before[path]} <= {missing, "secrets/prod/secrets.yaml"}
 
 
+@pytest.mark.parametrize(
+    "answers", [pytest.param(real(), id="real"), pytest.param(Answers(embedded=True), id="embedded")]
+)
+def test_run_that_was_killed_behind_any_file_is_completed(start: Starter, answers: Answers) -> None:
+    """What was written by then stays as it is, the rest is written, and it is in order."""
+    written = start(answers).written
+    for done in range(len(written)):
+        for path in written[done:]:
+            (start.root / path).unlink()
+        before = start.everything()
+        assert start(answers).written == written[done:]
+        assert before.items() <= start.everything().items()
+        assert start.problems() == ()
+
+
 def test_embedded_run_goes_on_with_the_identity_that_is_there(start: Starter) -> None:
     """A run that was killed after its first file is completed; the key is not made twice."""
     start(Answers(embedded=True))
