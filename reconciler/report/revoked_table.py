@@ -1,5 +1,6 @@
 """What ``audit --revoked`` prints: text, Markdown and JSON over one record."""
 
+import shlex
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Final, assert_never
@@ -48,9 +49,8 @@ def _title(report: RevokedReport) -> str:
 
 def _remarks(report: RevokedReport) -> Iterator[str]:
     """Yield what holds for whole files."""
-    for path in report.open_files:
-        path = escape_text(path)  # noqa: PLW2901  # never as it is
-        yield f"{path} names them: take them out of .sops.yaml, then reconciler rekey {path}"
+    for path in map(escape_text, report.open_files):
+        yield f"{path} names them: take them out of .sops.yaml, then reconciler rekey {shlex.quote(path)}"
     for unread in report.unread:
         yield (
             f"{count(unread.versions, 'version')} of {escape_text(unread.path)} could not be read, and may have held "
@@ -99,7 +99,8 @@ def _tone(exposure: Exposure) -> Tone:
 def render_revoked_markdown(report: RevokedReport) -> str:
     """Return the same in GitHub-flavoured Markdown; every text that is not ours stands in a code span."""
     blocks = [f"### {code_span(report.recipient)}, commit {code_span(report.commit[:COMMIT_CHARS])}"]
-    blocks += [f"- {code_span(text)}" for text in _remarks(report)]
+    if remarks := "\n".join(f"- {code_span(text)}" for text in _remarks(report)):
+        blocks.append(remarks)
     for exposure, values in groupby(report.values, key=lambda value: value.exposure):
         head = ("| value | file | read at | why | next |", "|---|---|---|---|---|")
         blocks += [f"**{_TITLES[exposure]}**", "\n".join((*head, *map(_markdown_row, values)))]

@@ -25,6 +25,7 @@ from reconciler.report import (
     render_targets_json,
 )
 from reconciler.workspace import Backend
+from tests.report.audits import AUDITS
 from tests.report.compare import check_golden, golden_names
 from tests.report.reviews import REVIEWS
 from tests.report.situations import SITUATIONS
@@ -120,6 +121,7 @@ TABLES = {
     **{f"{name}.markdown": render_review_markdown(found) for name, found in REVIEWS.items()},
     **{f"{name}.json": render_review_json(found) for name, found in REVIEWS.items()},
     "review-everything.colour": render_review(REVIEWS["review-everything"], color=True, width=80),
+    **AUDITS,
     "status-everything.colour": render_status(STANDINGS["status-everything"], color=True, width=60),
 }
 
