@@ -38,10 +38,12 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands into the help, under the headings of their modules."""
-        for room in _ROOMS:
-            with formatter.section(room.HEADING):
-                rows = ((self._names_of(one), one.get_short_help_str(formatter.width - 20)) for one in room.COMMANDS)
-                formatter.write_dl(list(rows))
+        for heading in dict.fromkeys(room.HEADING for room in _ROOMS):
+            commands = [one for room in _ROOMS if heading == room.HEADING for one in room.COMMANDS]
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(self._names_of(one), one.get_short_help_str(formatter.width - 20)) for one in commands]
+                )
 
     def _names_of(self, command: click.Command) -> str:
         return ", ".join(name for name, known in self.commands.items() if known is command)
@@ -88,19 +90,9 @@ def cli(ctx: click.Context, directory: Path, *, verbose: bool) -> None:
     ctx.obj = Context(directory, verbose=verbose)
 
 
-_ROOMS = (
-    starting,
-    runs,
-    looking,
-    reviewing,
-    setting,
-    editor,
-    rotating,
-    auditing,
-    importing,
-    merging,
-)
-"""Modules with commands, in the order in which ``--help`` shows them. Each has a HEADING and its COMMANDS."""
+_ROOMS = (starting, importing, runs, looking, reviewing, auditing, setting, rotating, editor, merging)
+"""Modules with commands, in the order in which ``--help`` shows them. Each has a HEADING, which several may share, and
+its COMMANDS."""
 
 for _room in _ROOMS:
     for _command in _room.COMMANDS:

@@ -146,5 +146,5 @@ def doctor(context: Context, /, selectors: tuple[str, ...], form: str, *, offlin
     leave(found.exit_code)
 
 
-HEADING: Final = "Check"
+HEADING: Final = "Look"
 COMMANDS: Final = (audit, doctor)

@@ -241,5 +241,5 @@ def _tell_problems(problems: tuple[Problem, ...]) -> bool:
     return bool(problems)
 
 
-HEADING: Final = "Write whole files"
+HEADING: Final = "Write"
 COMMANDS: Final = (edit, rekey)

@@ -126,5 +126,5 @@ def _show(imported: "Imported", form: str, removed_file: Path | None) -> None:
     terminal.show(form, text=text, json=lambda: importing.render_import_json(imported))
 
 
-HEADING: Final = "Adopt"
+HEADING: Final = "Begin"
 COMMANDS: Final = (import_,)

@@ -57,16 +57,19 @@ def merge(
       reconciler merge secrets/prod/payments.yaml --theirs prod/payments/db-password
       reconciler merge --ours 'prod/payments/*' --all-theirs
     """
-    from reconciler.merging.solving import Wishes, solve
+    from reconciler.merging.solving import State, Wishes, next_step, solve
     from reconciler.merging.trees import Side
     from reconciler.report import escape_text
 
     wishes = Wishes(ours=ours, theirs=theirs, rest=None if rest is None else Side(rest), ask=_ask_if(rest is None))
-    solved = solve(context.settings(decryptor=decryptor), paths, wishes, add=not no_add)
+    settings = context.settings(decryptor=decryptor)
+    solved = solve(settings, paths, wishes, add=not no_add)
     for line in (line for one in solved for line in one.lines):
         click.echo(escape_text(line))
     if not solved:
         click.echo("nothing below secrets/ is in conflict")
+    if any(one.state is State.MERGED for one in solved) and (step := next_step(settings)) is not None:
+        click.echo(f"next: {step}", err=True)
     leave(exit_code_of(frozenset(one.exit_code for one in solved)))
 
 
@@ -158,5 +161,5 @@ def _install(root: Path) -> None:
         click.echo(f"{ATTRIBUTES_FILE} names it for secrets/: commit that file")
 
 
-HEADING: Final = "Merge"
+HEADING: Final = "Write"
 COMMANDS: Final = (merge, merge_driver)

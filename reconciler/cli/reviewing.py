@@ -66,5 +66,5 @@ def review(
     leave(found.exit_code)
 
 
-HEADING: Final = "Review"
+HEADING: Final = "Look"
 COMMANDS: Final = (review,)

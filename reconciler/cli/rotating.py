@@ -285,5 +285,5 @@ def retarget(
         context.observer.say(f"next: commit, then reconciler plan {target}")
 
 
-HEADING: Final = "Rotate and move"
+HEADING: Final = "Write"
 COMMANDS: Final = (rotate, retarget)

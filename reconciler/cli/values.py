@@ -106,7 +106,9 @@ def _raw(label: str, source: Source, most: int) -> bytes:
 
 def _typed(label: str) -> bytes:
     try:
-        text: str = click.prompt(label, hide_input=True, confirmation_prompt="Once more", err=True, default="")
+        text: str = click.prompt(
+            label, hide_input=True, confirmation_prompt="Once more", err=True, default="", show_default=False
+        )
     except click.Abort:
         click.echo(err=True)
         raise UsageError("no value was given; nothing was written") from None

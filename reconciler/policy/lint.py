@@ -58,7 +58,7 @@ def lint_rules(rules: SopsRules, files: Surroundings, *, unusable: bool) -> Iter
             None,
             f"{what}: nothing says who may open the files",
             expected="creation_rules with a rule for every file",
-            advice="see the README for its few lines",
+            advice="reconciler init writes one",
             rule="sops-config-missing",
             severity=Severity.WARNING,
         )

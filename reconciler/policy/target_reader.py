@@ -35,7 +35,7 @@ def read_targets(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Targets
                 None,
                 "there is no such file" if sources.commit is None else "there is no such file in the commit",
                 expected="a file that names the targets",
-                advice="see the README for its few lines; -C DIR runs in another directory",
+                advice="reconciler init writes one; -C DIR runs in another directory",
                 rule="missing-field",
             )
         return Targets(owner=None, targets=(), problems=tuple(findings))
@@ -78,7 +78,7 @@ class _Reader:
                 root.mark,
                 "there is no field 'owner', and not all targets are embedded",
                 expected="owner: UUID, which says whose the written secrets are",
-                advice="make one with uuidgen, once, and keep it",
+                advice="make one with uuidgen, once, and keep it; reconciler init does",
                 rule="missing-field",
             )
         return Targets(owner=owner, targets=tuple(targets), problems=tuple(self._findings))
