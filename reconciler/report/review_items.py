@@ -169,6 +169,7 @@ _MANY_FILES: Final = frozenset(
 
 _OF_FILES: Final = _MANY_FILES | {
     Kind.FILE_UNREADABLE,
+    Kind.FILE_UNSEALED,
     Kind.FILE_ROLLED_BACK,
     Kind.FILE_REKEYED,
     Kind.FILE_MOVED,

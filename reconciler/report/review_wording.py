@@ -32,6 +32,7 @@ SENTENCES: Final = {
     Kind.FILE_UNREADABLE: "unreadable: what this file changes does not show",
     Kind.VALUE_PLAIN: "not encrypted: the value of {key}",
     Kind.VALUE_COPIED: "a copy: the ciphertext of {before} will not open as {key}",
+    Kind.FILE_UNSEALED: "not sealed: it says something else than before, under the MAC that it had",
     Kind.HOST_CHANGED: "host changed: of {target}, {before} -> {after}",
     Kind.TARGET_ADDED: "target added: {target}, {after}",
     Kind.TARGET_RENAMED: "target renamed: {before} -> {after}",
@@ -75,7 +76,7 @@ SENTENCES: Final = {
     Kind.VALUES_REBOUND: "encrypted anew for another host, perhaps changed: {values}",
     Kind.FILE_ADDED: "file added",
     Kind.FILE_REMOVED: "file removed",
-    Kind.FILE_REWRITTEN: "rewritten without a change that counts: comments, order, layout or metadata",
+    Kind.FILE_REWRITTEN: "rewritten: in comments, order, layout or seal alone, as far as that shows without a key",
     Kind.OTHER_FILE: "{path} {state}: {why}",
 }
 """What each kind of difference says. ``{field}``, ``{commit}``, ``{values}``, ``{keys}``, ``{why}`` and ``{state}``

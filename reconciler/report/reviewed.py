@@ -40,6 +40,9 @@ class Kind(enum.Enum):
     VALUE_COPIED = "value-copied"
     """The ciphertext of another place: it does not decrypt here."""
 
+    FILE_UNSEALED = "file-unsealed"
+    """Values or policy differ and the MAC does not: neither sops nor the reconciler leaves a file like that."""
+
     HOST_CHANGED = "host-changed"
     TARGET_ADDED = "target-added"
     TARGET_RENAMED = "target-renamed"

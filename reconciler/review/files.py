@@ -150,6 +150,13 @@ def _file(pair: FilePair, past: "PastSeals") -> Iterator[Difference]:
         yield Difference(kind=Kind.FILE_MOVED, rank=rank, path=path, before=pair.then_path, after=path)
     if then is None:
         return
+    if _is_unsealed(then, now):
+        yield Difference(
+            kind=Kind.FILE_UNSEALED,
+            rank=Rank.FIRST,
+            path=path,
+            line=None if now.metadata is None else now.metadata.mac_mark.line,
+        )
     if pair.rekeyed:
         yield Difference(
             kind=Kind.FILE_REKEYED,
@@ -161,6 +168,23 @@ def _file(pair: FilePair, past: "PastSeals") -> Iterator[Difference]:
     yield from _rolled_back(pair, past)
     if now.metadata is not None and then.metadata is not None:
         yield from _metadata(pair, then.metadata, now.metadata)
+
+
+def _is_unsealed(then: ScopeFile, now: ScopeFile) -> bool:
+    """Tell whether what a file says differs and its MAC does not.
+
+    The MAC covers all values in their order, plain ones too, and the time; and it has a random nonce. One that fits
+    all the same, as where two secrets give way to an old one whose text is theirs, joined, is the work of somebody who
+    cannot make a new one.
+    """
+    if then.metadata is None or now.metadata is None or then.metadata.mac != now.metadata.mac:
+        return False
+    return then.metadata.lastmodified != now.metadata.lastmodified or _sayings(then) != _sayings(now)
+
+
+def _sayings(file: ScopeFile) -> tuple[object, ...]:
+    values = tuple((one.host_key, one.scope, one.key, one.form, one.envelope) for one in values_of(file))
+    return file.acls, file.prune, file.rotation, values
 
 
 def _metadata(pair: FilePair, then: Metadata, now: Metadata) -> Iterator[Difference]:

@@ -56,7 +56,7 @@ def run(repo: SecretsRepo) -> Cli:
 def change(repo: SecretsRepo, path: str, *arguments: str, stdin: bytes = b"") -> None:
     """Have sops change a file in place, keeping its data key."""
     environment = {"SOPS_AGE_KEY": repo.key.identity, "PATH": "", "HOME": str(repo.root / ".no-home")}
-    command = (repo._sops.binary, *arguments[:1], f"secrets/{path}", *arguments[1:])
+    command = (str(repo._sops.binary), *arguments[:1], f"secrets/{path}", *arguments[1:])
     subprocess.run(command, cwd=repo.root, env=environment, check=True, capture_output=True, input=stdin, timeout=60)
 
 
@@ -140,8 +140,8 @@ def test_what_went_back_names_its_commit(run: Cli, repo: SecretsRepo) -> None:
     new = [line if one.strip().startswith("db:") else one for one in repo.read(f"secrets/{PATH}").decode().splitlines()]
     repo.write(f"secrets/{PATH}", "\n".join(new) + "\n")
     found = run("review", base, "--work-tree", "-o", "json").expect().json
-    assert told(found) == [("first", "value-rolled-back"), ("change", "key-changed")]
-    assert found["differences"][0]["commit"] == first
+    assert told(found) == [("first", "file-unsealed"), ("first", "value-rolled-back"), ("change", "key-changed")]
+    assert found["differences"][1]["commit"] == first
 
 
 def test_the_base_is_where_the_branch_left_it(run: Cli, repo: SecretsRepo) -> None:

@@ -278,6 +278,15 @@ def test_a_value_that_went_back_names_the_commit_that_had_it() -> None:
     assert only(found, Kind.VALUE_ROLLED_BACK).commit == "d" * 40
 
 
+def test_a_file_that_says_something_else_under_its_old_mac_is_told() -> None:
+    """Edited by hand, and it will not open; or the work of somebody who cannot make a new MAC."""
+    old = scope_file(keys("a", "b"), acls=ACLS)
+    found = compared(tree({PATH: old}), tree({PATH: old.replace("READ", "WRITE")}))
+    assert kinds(found) == [Kind.FILE_UNSEALED, Kind.ACL_RAISED]
+    found = compared(tree({PATH: old}), tree({PATH: f"# a comment\n{old}"}))
+    assert kinds(found) == [Kind.FILE_REWRITTEN]
+
+
 def test_a_file_that_cannot_be_read_is_to_be_looked_at_first() -> None:
     """It may change anything; that its keys are not seen does not mean that they went."""
     found = compared(BASE, tree({PATH: "secrets: ["}))

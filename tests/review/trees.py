@@ -68,7 +68,8 @@ def scope_file(  # all of what a file can say
     lines += ["sops:", "    age:"]
     for recipient in recipients:
         lines += [f"        - recipient: {recipient}", f"          enc: {data_key} for {recipient}"]
-    lines += ["    encrypted_regex: ^secrets$", f'    lastmodified: "{modified}"', f"    mac: {sealed('mac', 128)}"]
+    mac = sealed("\n".join(lines), 128)
+    lines += ["    encrypted_regex: ^secrets$", f'    lastmodified: "{modified}"', f"    mac: {mac}"]
     return "\n".join([*lines, "    version: 3.13.3", ""])
 
 
