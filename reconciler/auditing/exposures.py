@@ -11,6 +11,7 @@ They could read whatever stands in a version that names them, and in every versi
 What was in a version that they could read, and is in no file now, is listed as removed.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from typing import Final
 from reconciler.auditing.archive import Archive
 from reconciler.auditing.lineages import Lineage, Opener, lineages, unlock
 from reconciler.auditing.versions import Place, Sealed
+from reconciler.errors import escaped
 from reconciler.model import is_key_name, is_scope_name
 from reconciler.pysops import Envelope, Recipient
 from reconciler.report.revoked import Exposure, ReadAt, RevokedValue
@@ -159,7 +161,8 @@ class Exposures:
         if found.position in self._open:
             detail = "the file names them"
             if not self._names(found.position):
-                detail = "the file still has a data key that they could get: rekey it before the value is changed"
+                path = shlex.quote(escaped(version.path))
+                detail = f"the file still has a data key that they could get: reconciler rekey {path} changes it"
             return _Verdict(exposure=Exposure.READABLE, detail=detail, read=found.position)
         if found.digest is not None and found.digest in self._places:
             other, read = self._places[found.digest]

@@ -163,23 +163,31 @@ def contents(root: Path, blobs: Sequence[str]) -> Iterator[tuple[str, bytes | No
     """
     if not blobs:
         return
-    names = "".join(f"{name}\n" for name in blobs).encode()
-    output = ask(root, "cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=names).decode(errors="replace")
     batch: list[str] = []
     total = 0
-    for name, line in zip(blobs, output.splitlines(), strict=True):
-        kind, _, size = line.partition(" ")
-        if kind != "blob":
-            raise Refused(
-                "git does not have all versions of the files",
-                advice="fetch them: this may be a partial clone, or a damaged one",
-            )
-        if int(size) > MAX_FILE_BYTES:
+    for name, size in zip(blobs, _sizes(root, blobs), strict=True):
+        if size > MAX_FILE_BYTES:
             yield name, None
             continue
-        if batch and total + int(size) > _BATCH_BYTES:
+        if batch and total + size > _BATCH_BYTES:
             yield from blobs_of(root, frozenset(batch)).items()
             batch, total = [], 0
         batch.append(name)
-        total += int(size)
+        total += size
     yield from blobs_of(root, frozenset(batch)).items()
+
+
+def _sizes(root: Path, blobs: Sequence[str]) -> list[int]:
+    """Return how large blobs are, in bytes."""
+    names = "".join(f"{name}\n" for name in blobs).encode()
+    try:
+        output = ask(root, "cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=names)
+    except Refused:
+        output = b""  # by now git works, so that what it did not find is the reason: it would have to fetch it
+    sizes = [int(line[5:]) for line in output.splitlines() if line.startswith(b"blob ")]
+    if len(sizes) != len(blobs):
+        raise Refused(
+            "git does not have all versions of the files",
+            advice="fetch them: this may be a partial clone, or a damaged one",
+        )
+    return sizes
