@@ -101,7 +101,7 @@ def judge(rules: SopsRules, path: str, metadata: Metadata | None, findings: Find
             None,
             f"no rule of {RULES_FILE} matches the file, so nothing says who may open it",
             expected=f"a rule whose path_regex is found in {escaped(rules.path_of(path))}",
-            advice="add one, and run sops updatekeys",
+            advice="add one, and run reconciler rekey",
             rule="no-creation-rule",
         )
         return Judgement()
@@ -152,9 +152,9 @@ def _compare(
 ) -> None:
     """Note where the recipients of a file are not those of its rule."""
     named = frozenset[Recipient]().union(*groups)
-    updatekeys = f"sops updatekeys {shlex.quote(findings.path)}"
+    rekey = f"reconciler rekey {shlex.quote(findings.path)}"
     revoke = (
-        f"if it should, add it to {RULES_FILE}; if not, run {updatekeys} and sops rotate -i, then change every value "
+        f"if it should, add it to {RULES_FILE}; if not, run {rekey}, then change every value "
         "of the file: what somebody could read cannot be taken back"
     )
     for recipient in sorted(named.difference(metadata.recipients)):
@@ -162,7 +162,7 @@ def _compare(
             metadata.mark,
             f"{recipient.shown} cannot open the file, though {place} names it",
             expected="everybody whom the rule names",
-            advice=f"run {updatekeys}",
+            advice=f"run {rekey}",
             rule="recipients-missing",
         )
     for wrapped in metadata.wrapped_keys:
@@ -182,7 +182,7 @@ def _compare(
             metadata.mark,
             f"the recipients are those of {place}, but in other key groups",
             expected=_sizes(groups),
-            advice=f"run {updatekeys}",
+            advice=f"run {rekey}",
             rule="key-groups-differ",
         )
     elif len(groups) > 1 and metadata.shamir_threshold != rule.quorum:
@@ -190,7 +190,7 @@ def _compare(
             metadata.mark,
             f"another number of key groups opens the file than {place} says",
             expected=f"shamir_threshold: {rule.quorum}",
-            advice="decrypt the file and encrypt it again: sops updatekeys leaves the threshold as it is",
+            advice=f"run {rekey}; sops updatekeys leaves the threshold as it is",
             rule="key-groups-differ",
         )
 

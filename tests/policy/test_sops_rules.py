@@ -148,7 +148,7 @@ def test_a_stranger_is_named_and_what_to_do_said() -> None:
     assert ".sops.yaml:2" in problem.what
     assert "every value" in problem.what
     assert problem.advice is not None
-    for words in ("sops updatekeys secrets/prod/app.yaml", "sops rotate", "change every value"):
+    for words in ("reconciler rekey secrets/prod/app.yaml", "change every value"):
         assert words in problem.advice
 
 
