@@ -13,6 +13,7 @@ from tests.support.age_keys import AgeKey
 from tests.support.audit import watched
 from tests.support.canaries import Canaries
 from tests.support.cli import Cli
+from tests.support.forgeries_tree import TREE
 from tests.support.secrets_repo import Fields, SecretsRepo
 from tests.support.sops_tool import SopsTool
 
@@ -208,6 +209,19 @@ def test_output_file_gets_markdown_and_people_the_text(run: Cli, repo: SecretsRe
     done = run("review", "--work-tree", "-o", "markdown", "--output-file", str(file)).expect()
     assert "- key gone in prod/app" in done.stdout
     assert file.read_text(encoding="utf-8").startswith("### Secrets: 1 deletion\n")
+
+
+@pytest.mark.parametrize("name", [name for name, forgery in TREE.items() if forgery.review])
+def test_what_only_review_can_tell_of_a_tree_is_not_folded_away(name: str, run: Cli, repo: SecretsRepo) -> None:
+    """Rules, attributes, names of files: what docs/forgeries.md leaves to review stands above the changes."""
+    repo.scope_file("prod/other.yaml", {HOST: {"other": {"key": "fine"}}})
+    base = repo.commit("honest")
+    TREE[name].make(repo)
+    repo.git("add", "--all")
+    repo.git("commit", "--quiet", "--message", "forged")
+    done = run("review", base, "-o", "json")
+    assert done.exit_code in {0, 4}
+    assert {rank for rank, _ in told(done.json)} & {"first", "gone", "also"}
 
 
 _MODULES: Final = """

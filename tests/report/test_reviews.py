@@ -11,8 +11,9 @@ from reconciler.report import render_review, render_review_json, render_review_m
 from reconciler.report.review_as_markdown import MAX_CHARS
 from reconciler.report.review_items import Items
 from reconciler.report.review_wording import SENTENCES
-from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport, in_order
+from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport, Sight, in_order
 from tests.report.reviews import BASE, EVERYTHING, HEAD, HOSTILE, REVIEWS, in_scope, of
+from tests.support.cli import PACKAGE_ROOT
 
 
 def review(*differences: Difference) -> ReviewReport:
@@ -24,6 +25,15 @@ def test_every_kind_has_its_sentence_and_stands_in_the_golden_files() -> None:
     """No kind is told without words, or seen by nobody."""
     assert SENTENCES.keys() == set(Kind)
     assert {one.kind for one in EVERYTHING} == set(Kind)
+
+
+def test_the_guide_has_every_kind_rank_and_sight() -> None:
+    """Whoever writes a program for the JSON finds what each word means."""
+    guide = (PACKAGE_ROOT / "docs" / "review.md").read_text(encoding="utf-8")
+    words = [member.value for enumeration in (Kind, Rank, Sight) for member in enumeration]
+    assert [word for word in words if f"`{word}`" not in guide] == []
+    (difference,) = json.loads(render_review_json(REVIEWS["review-rotation"]))["differences"]
+    assert [field for field in difference if f'"{field}": ' not in guide] == []
 
 
 @given(text=st.text(min_size=1, max_size=30), kind=st.sampled_from(Kind), rank=st.sampled_from(Rank))
