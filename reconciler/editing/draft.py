@@ -84,6 +84,7 @@ class Draft:
         self._before = git.read_work_tree(settings.root)
         self._files: dict[str, bytes] = dict(self._before.files)
         self._policy: Policy | None = None
+        self._is_stale = False
         self._keys: dict[str | None, Keys] = {}
         self._opened: dict[str, tuple[bytes, Mapping[str, object]]] = {}
         self._problems = self.policy.problems()
@@ -108,8 +109,9 @@ class Draft:
     @property
     def policy(self) -> Policy:
         """What the files say, as drafted so far."""
-        if self._policy is None:
-            self._policy = policy.load(self.sources, self._extra_hosts)
+        if self._policy is None or self._is_stale:
+            self._policy = policy.load(self.sources, self._extra_hosts, before=self._policy)
+            self._is_stale = False
         return self._policy
 
     @property
@@ -441,13 +443,13 @@ class Draft:
         if self._files.get(path) == data:
             return False
         self._files[path] = data
-        self._policy = None
+        self._is_stale = True
         return True
 
     def delete(self, path: str) -> None:
         """Take a file away."""
         if self._files.pop(path, None) is not None:
-            self._policy = None
+            self._is_stale = True
 
     def told(self, path: str, work: Callable[[], bytes]) -> bytes:
         """Return what pysops made of a file, with its errors told as problems of that file.

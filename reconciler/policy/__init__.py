@@ -11,7 +11,7 @@ from reconciler.policy.crossing import contributions_of, cross_problems
 from reconciler.policy.lint import surroundings_of
 from reconciler.policy.scope_files import ScopeFile, UnreadableFile, read_scope_file
 from reconciler.policy.selection import Policy, ScopePolicy, SelectedTarget, Selection
-from reconciler.policy.sops_rules import read_rules
+from reconciler.policy.sops_rules import SopsRules, read_rules
 from reconciler.policy.sources import Sources
 from reconciler.policy.target_reader import read_targets
 from reconciler.policy.targets import EmbeddedSettings, Target, Targets, WorkspaceSettings
@@ -46,16 +46,22 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def load(sources: Sources, extra_hosts: tuple[str, ...] = ()) -> Policy:
+def _read(path: str, data: bytes, rules: SopsRules, known: ScopeFile | None) -> ScopeFile | UnreadableFile:
+    return known if known is not None and known.document.data == data else read_scope_file(path, data, rules)
+
+
+def load(sources: Sources, extra_hosts: tuple[str, ...] = (), *, before: Policy | None = None) -> Policy:
     """Read all files. Never raises for what stands in them: problems are kept with each file.
 
     Args:
         sources: the files of ``secrets/``.
         extra_hosts: hosts and zones besides those of Databricks, as `parse_extra_hosts` returns them.
+        before: what was read of nearly the same files; those that are the same are not read again.
     """
     rules = read_rules(sources)
+    known = {} if before is None or before.rules.file != rules.file else {file.path: file for file in before.files}
     with _without_collector():
-        read = [read_scope_file(path, sources.files[path], rules) for path in sources.scope_files()]
+        read = [_read(path, sources.files[path], rules, known.get(path)) for path in sources.scope_files()]
     files = tuple(file for file in read if isinstance(file, ScopeFile))
     targets = read_targets(sources, extra_hosts)
     contributions = contributions_of(files)
