@@ -43,7 +43,7 @@ def scene(repo: SecretsRepo) -> Iterator[Scene]:
 def test_no_output_shows_a_secret(
     prepare: Callable[[Scene], None], exit_codes: set[int], scene: Scene, tmp_path: Path
 ) -> None:
-    """Plan, apply and status, in every form (text beside the file), with ``-v``, to stdout, stderr and a file."""
+    """Runs in every form (text beside the file) and whatever only looks, with ``-v``: stdout, stderr and a file."""
     prepare(scene)
     file = tmp_path / "report"
     codes: set[int] = set()
@@ -56,10 +56,17 @@ def test_no_output_shows_a_secret(
         codes.add(done.exit_code)
         assert scene.canaries.found_in(done.stdout_bytes) == []
         assert scene.canaries.found_in(done.stderr) == []
-    told = scene.run("-v", "status", "prod", "--timeout=1")
-    assert told.stdout or told.exit_code
-    assert scene.canaries.found_in(told.stdout_bytes) == []
-    assert scene.canaries.found_in(told.stderr) == []
+    for looking in (
+        ("status", "prod", "--timeout=1"),
+        ("audit", "prod", "--timeout=1"),
+        ("doctor", "prod", "--timeout=1"),
+        ("audit", "--revoked", scene.repo.key.recipient),
+    ):
+        told = scene.run("-v", *looking)
+        assert told.stdout or told.exit_code
+        assert scene.canaries.found_in(told.stdout_bytes) == []
+        assert scene.canaries.found_in(told.stderr) == []
+        assert "internal error" not in told.stdout
     assert codes - {0} or 0 in exit_codes
     assert codes <= {0, *exit_codes}
     assert scene.canaries.found_in(file.read_bytes()) == []
