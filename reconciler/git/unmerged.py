@@ -13,7 +13,8 @@ from reconciler.policy.sources import MAX_FILE_BYTES
 
 _BASE, _OURS, _THEIRS = 1, 2, 3
 _FILE_MODES: Final = frozenset({b"100644", b"100755"})
-_HEADS: Final = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REBASE_HEAD", "REVERT_HEAD")
+_HEADS: Final = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+"""A rebase may have the head of a cherry-pick besides its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,16 @@ def unmerged(root: Path, folder: str) -> Mapping[str, Unmerged]:
         path: Unmerged(base=stages.get(_BASE), ours=stages.get(_OURS), theirs=stages.get(_THEIRS))
         for path, stages in found.items()
     }
+
+
+def unmerged_paths(root: Path) -> frozenset[str]:
+    """Return everything that is in conflict, in the whole repository, as paths from its top.
+
+    Raises:
+        Refused: git does not work here.
+    """
+    records = ask(root, "diff-files", "--name-only", "--diff-filter=U", "-z").split(b"\0")
+    return frozenset(os.fsdecode(record) for record in records if record)
 
 
 def _blob(root: Path, path: str, mode: bytes, blob: bytes) -> bytes:

@@ -113,6 +113,22 @@ def solve(
     return tuple(_solved(path, outcomes[path], merging.around, added=add, written=path in written) for path in outcomes)
 
 
+_CONTINUES: Final = {
+    "MERGE_HEAD": "git commit",
+    "REBASE_HEAD": "git rebase --continue",
+    "CHERRY_PICK_HEAD": "git cherry-pick --continue",
+    "REVERT_HEAD": "git revert --continue",
+}
+
+
+def next_step(settings: Settings) -> str | None:
+    """Return the command that goes on with what was interrupted by conflicts, once none is left; None for no such."""
+    if unmerged.unmerged_paths(settings.root):
+        return None
+    head = unmerged.merge_under_way(settings.root)
+    return None if head is None else _CONTINUES[head]
+
+
 class _Merging:
     """Merges files into a draft, and remembers which names fit."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from reconciler import git, policy, pysops
 from reconciler.desired import Keys, keys_for
 from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_INVALID_INPUT, Problem, Refused
-from reconciler.merging.trees import Absent, Slot, Tree, Value, grant_slot, rotation_slot, secret_slot
+from reconciler.merging.trees import EMPTY, UNKNOWN, Absent, Slot, Tree, Value, grant_slot, rotation_slot, secret_slot
 from reconciler.model import SecretValue, fold
 from reconciler.policy.scope_files import ScopeFile, read_scope_file
 from reconciler.policy.scope_values import Form
@@ -242,3 +242,43 @@ def _below(node: object, name: str) -> Mapping[str, object]:
 
 def _secret(text: object) -> SecretValue:
     return SecretValue(text if isinstance(text, bytes) else str(text).encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What both sides come from, as far as it is known."""
+
+    tree: Tree
+    version: Version | None = None
+    """None when it does not open, cannot be used, or is not there."""
+
+    file: ScopeFile | None = None
+    """None when it cannot be used, or is not there."""
+
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: str, data: bytes | None, around: Surroundings, ours: Version, theirs: Version) -> "Base":
+        """Open what both sides come from, as far as that can be done.
+
+        Args:
+            path: of the file, relative to the directory of the run.
+            data: None when both sides made the file.
+            around: see there.
+            ours: one of the sides.
+            theirs: the other one.
+        """
+        if data is None:
+            return cls(tree=EMPTY)
+        found = around.read(path, data, "base")
+        if isinstance(found, Version):
+            return cls(tree=found.tree, version=found, file=found.file)
+        file = checked(path, data, "base")
+        if isinstance(file, Closed):
+            remark = "what both sides come from cannot be used, so that every difference is a conflict"
+            return cls(tree=UNKNOWN, remarks=(remark,))
+        remark = (
+            "what both sides come from does not open with the keys at hand; a value that was encrypted anew since "
+            "counts as changed"
+        )
+        return cls(tree=guessed_tree(file, ours, theirs), file=file, remarks=(remark,))

@@ -197,6 +197,45 @@ def test_a_new_data_key_stays_for_whom_it_was_drawn(desk: Desk, side: Side) -> N
     assert (_data_key(desk, outcome.data) == _data_key(desk, rekeyed)) is (side is Side.OURS)
 
 
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_branch_cannot_read_what_it_is_merged_with(desk: Desk, settled: bool) -> None:  # noqa: FBT001  # a table
+    """A file with a data key of the pusher's own, and them among the readers: nobody is let in without being asked."""
+    intruder = AgeKey.generate()
+    base = desk.file({"s/a": "1"})
+    ours, theirs = desk.put(base, b=CANARY), desk.put(desk.rekey(base, intruder), c="3")
+    around = desk.around(desk.key, intruder) if settled else desk.around(desk.key)
+    outcome = desk.merge(base, ours, theirs, around=around, settled=settled)
+    assert outcome.data is None
+    assert {one.spelt: one.what for one in outcome.conflicts} == {
+        "recipients": "values changed in ours, more readers in theirs"
+    }
+    kept = desk.merge(base, ours, theirs, choices=Choices(rest=Side.OURS), settled=settled)
+    assert kept.data is not None
+    assert recipients(kept.data) == {desk.key.recipient}
+    assert _data_key(desk, kept.data) != _data_key(desk, theirs)
+    taken = desk.merge(base, ours, theirs, choices=Choices(each={slot(Kind.RECIPIENTS): Side.THEIRS}), settled=settled)
+    assert taken.data is not None
+    assert recipients(taken.data) == {desk.key.recipient, intruder.recipient}
+    assert taken.remarks == (f"age {intruder.recipient} can open it from now on",)
+
+
+def test_a_data_key_is_not_known_by_what_a_file_says(desk: Desk) -> None:
+    """A wrapped key that was copied from the old file into one with a data key of the pusher's own deceives nobody."""
+    colleague = AgeKey.generate()
+    base = desk.file({"s/a": "1"}, colleague)
+    theirs = desk.put(desk.rekey(base, colleague), c="3")
+    old, new = (
+        next(key.enc for key in pysops.metadata(data).wrapped_keys if key.recipient.name == colleague.recipient)
+        for data in (base, theirs)
+    )
+    for before, after in zip(new.splitlines()[1:-1], old.splitlines()[1:-1], strict=True):
+        theirs = theirs.replace(before.encode(), after.encode())
+    outcome = desk.merge(base, desk.put(base, b=CANARY), theirs)
+    assert outcome.data is not None
+    assert _data_key(desk, outcome.data) not in {_data_key(desk, base), _data_key(desk, theirs)}
+    assert desk.read(outcome.data) == {"version": 1, "s/a": "1", "s/b": CANARY, "s/c": "3"}
+
+
 def test_recipients_of_one_side_and_a_data_key_of_the_other(desk: Desk) -> None:
     """The file is sealed anew: for the recipients of the one, under a key that nobody has seen."""
     leaver = AgeKey.generate()
