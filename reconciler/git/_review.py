@@ -15,6 +15,7 @@ from reconciler.git._commit import blobs_of
 from reconciler.git._history import checked_hash, is_shallow
 from reconciler.git._places import from_root
 from reconciler.git._program import ask, run
+from reconciler.policy.sources import FOLDER
 
 
 _USUAL_BASES: Final = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
@@ -27,6 +28,9 @@ MAX_PAST_COMMITS: Final = 500
 
 MAX_PAST_BYTES: Final = 64 * 1024 * 1024
 """How much of what they held is read."""
+
+MAX_BRANCH_BYTES: Final = 8 * 1024 * 1024
+"""How much is read of what files held at the commits of a branch: all of it is parsed."""
 
 _MAX_PAST_PATHS: Final = 500
 
@@ -187,13 +191,38 @@ def past_of(root: Path, prefix: str, commit: str, paths: Collection[str]) -> Pas
     wanted = sorted(paths)[:_MAX_PAST_PATHS]
     if not wanted:
         return Past(files={}, complete=True)
+    # By the first parent: what the branch held, merge by merge, and not what stood meanwhile on those merged to it.
+    found = _past(root, prefix, ("--first-parent", checked_hash(commit)), wanted, MAX_PAST_BYTES)
+    is_all = found.complete and len(wanted) == len(paths)
+    return Past(files=found.files, complete=is_all and not is_shallow(root))
+
+
+def versions_between(root: Path, prefix: str, base: str, head: str) -> Past:
+    """Return what files below ``secrets/`` held at any commit of a branch, its end included.
+
+    Args:
+        root: the directory of the run, within a repository.
+        prefix: path to it from the top: empty, or ending in a slash.
+        base: full hash of the commit that it left.
+        head: full hash of its last one.
+
+    Returns:
+        At most `MAX_PAST_COMMITS` commits and `MAX_BRANCH_BYTES`, the newest.
+
+    Raises:
+        ValueError: one of them is no full hash.
+    """
+    return _past(root, prefix, (checked_hash(head), f"^{checked_hash(base)}"), [FOLDER], MAX_BRANCH_BYTES)
+
+
+def _past(root: Path, prefix: str, revisions: tuple[str, ...], paths: list[str], most_bytes: int) -> Past:
     try:
-        output = _log(root, checked_hash(commit), wanted)
+        output = _log(root, revisions, paths)
         found = [(name, from_root(path, prefix), blob) for name, path, blob in _versions(output)]
         commits = list(dict.fromkeys(name for name, _, _ in found))
         known = frozenset(commits[:MAX_PAST_COMMITS])
         found = [each for each in found if each[0] in known]
-        kept, is_all = _affordable(root, [blob for _, _, blob in found])
+        kept, is_all = _affordable(root, [blob for _, _, blob in found], most_bytes)
         data = blobs_of(root, kept)
     except Refused:  # a history too long to be searched in time, or one that is not all there
         return Past(files={}, complete=False)
@@ -201,12 +230,11 @@ def past_of(root: Path, prefix: str, commit: str, paths: Collection[str]) -> Pas
     for name, path, blob in found:
         if blob in data:
             files.setdefault(path, []).append(PastFile(commit=name, data=data[blob]))
-    complete = is_all and len(commits) <= MAX_PAST_COMMITS and len(wanted) == len(paths) and not is_shallow(root)
+    complete = is_all and len(commits) <= MAX_PAST_COMMITS
     return Past(files={path: tuple(versions) for path, versions in files.items()}, complete=complete)
 
 
-def _log(root: Path, commit: str, paths: list[str]) -> bytes:
-    # By the first parent: what the branch held, merge by merge, and not what stood meanwhile on those merged to it.
+def _log(root: Path, revisions: tuple[str, ...], paths: list[str]) -> bytes:
     return ask(
         root,
         *_AS_SHIPPED,
@@ -216,11 +244,10 @@ def _log(root: Path, commit: str, paths: list[str]) -> bytes:
         "--raw",
         "--no-abbrev",
         "--no-renames",
-        "--first-parent",
         "-m",
         "--no-show-signature",
         f"--max-count={MAX_PAST_COMMITS + 1}",
-        commit,
+        *revisions,
         "--",
         *paths,
     )
@@ -242,7 +269,7 @@ def _versions(output: bytes) -> Iterator[tuple[str, str, str]]:
             commit = text.decode("ascii").strip()
 
 
-def _affordable(root: Path, blobs: list[str]) -> tuple[frozenset[str], bool]:
+def _affordable(root: Path, blobs: list[str], most_bytes: int) -> tuple[frozenset[str], bool]:
     """Return the first of ``blobs`` that are not too large together, and whether that is all of them."""
     if not blobs:
         return frozenset(), True
@@ -260,7 +287,7 @@ def _affordable(root: Path, blobs: list[str]) -> tuple[frozenset[str], bool]:
         if kind != "blob":
             return frozenset(kept), False
         total += int(size)
-        if total > MAX_PAST_BYTES:
+        if total > most_bytes:
             return frozenset(kept), False
         kept.append(name)
     return frozenset(kept), True

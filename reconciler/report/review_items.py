@@ -170,6 +170,7 @@ _MANY_FILES: Final = frozenset(
 _OF_FILES: Final = _MANY_FILES | {
     Kind.FILE_UNREADABLE,
     Kind.FILE_UNSEALED,
+    Kind.PLAIN_IN_HISTORY,
     Kind.FILE_ROLLED_BACK,
     Kind.FILE_REKEYED,
     Kind.FILE_MOVED,

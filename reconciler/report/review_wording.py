@@ -31,6 +31,7 @@ _HOLE: Final = re.compile(r"\{(\w+)\}")
 SENTENCES: Final = {
     Kind.FILE_UNREADABLE: "unreadable: what this file changes does not show",
     Kind.VALUE_PLAIN: "not encrypted: the value of {key}",
+    Kind.PLAIN_IN_HISTORY: "was not encrypted: in commit {commit}, and whoever has the branch has {values}",
     Kind.VALUE_COPIED: "a copy: the ciphertext of {before} will not open as {key}",
     Kind.FILE_UNSEALED: "not sealed: it says something else than before, under the MAC that it had",
     Kind.HOST_CHANGED: "host changed: of {target}, {before} -> {after}",

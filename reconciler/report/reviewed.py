@@ -37,6 +37,9 @@ class Kind(enum.Enum):
     VALUE_PLAIN = "value-plain"
     """A value is not encrypted."""
 
+    PLAIN_IN_HISTORY = "plain-in-history"
+    """A value was not encrypted at a commit of the branch, whatever stands there now."""
+
     VALUE_COPIED = "value-copied"
     """The ciphertext of another place: it does not decrypt here."""
 

@@ -8,7 +8,7 @@ from reconciler.policy import Policy, Sources
 from reconciler.policy.sources import TARGETS_FILE
 from reconciler.report.reviewed import Difference, HeadProblem, Kind, Rank, in_order
 from reconciler.review.contents import side_of
-from reconciler.review.files import FilePair, PastSeals, Version, file_differences, pairs_of
+from reconciler.review.files import FilePair, PastSeals, Version, file_differences, pairs_of, plain_in_history
 from reconciler.review.outside import outside_differences
 from reconciler.review.rules import rerouted, rule_differences
 from reconciler.review.scopes import ScopeComparison
@@ -30,6 +30,9 @@ class GitFacts:
 
     past: Mapping[str, Sequence[Version]] = field(default_factory=dict)
     """Path to what the file held before the base, newest first."""
+
+    branch: Mapping[str, Sequence[Version]] = field(default_factory=dict)
+    """Path to what the file held at commits between base and head, newest first."""
 
     changes: Sequence[tuple[str, str, str]] = ()
     """Of each file that changed, in the whole repository: its path from the top, that from the directory of the run,
@@ -78,6 +81,7 @@ def compare(base: Tree, head: Tree, facts: GitFacts) -> Comparison:
         *rule_differences(base.policy, head.policy),
         *rerouted(base.policy, head.policy),
         *file_differences(before, now, pairs, past, differing),
+        *plain_in_history(facts.branch, head.sources.files),
         *ScopeComparison(before, now, pairs, past).differences(),
     ]
     found = [*_without_repetition(found)]

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from reconciler.policy import ScopeFile
+from reconciler.policy.scope_files import read_scope_file
+from reconciler.policy.sources import TARGETS_FILE, is_yaml
 from reconciler.pysops import Metadata
 from reconciler.pysops.sops_metadata import SELECTORS
 from reconciler.report.reviewed import Difference, Kind, Rank
@@ -135,6 +137,26 @@ def file_differences(
     kept = {pair.then_path for pair in pairs.values()} | {file.path for file in head.policy.unreadable}
     for path in base.files.keys() - kept:
         yield Difference(kind=Kind.FILE_REMOVED, rank=Rank.CHANGE, path=path)
+
+
+def plain_in_history(branch: Past, files: Mapping[str, bytes]) -> Iterator[Difference]:
+    """Tell of files that were not encrypted at a commit of the branch: nobody sees it in what is left of them.
+
+    Args:
+        branch: what files held there.
+        files: path to bytes at the head, of which it is told elsewhere.
+    """
+    for path, versions in branch.items():
+        for version in versions:
+            if version.data == files.get(path) or not is_yaml(path) or path == TARGETS_FILE:
+                continue
+            file = read_scope_file(path, version.data)
+            number = sum(value.envelope is None for value in values_of(file)) if isinstance(file, ScopeFile) else 0
+            if number:
+                yield Difference(
+                    kind=Kind.PLAIN_IN_HISTORY, rank=Rank.FIRST, path=path, commit=version.commit, count=number
+                )
+                break
 
 
 def _file(pair: FilePair, past: "PastSeals") -> Iterator[Difference]:

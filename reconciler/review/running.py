@@ -1,6 +1,6 @@
 """Asks git for what a review compares."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ class Span:
 
     head: str | None
     """Full hash; None for the work tree."""
+
+    tip: str
+    """Full hash of the last commit that counts: that of the head, or what the work tree was made of."""
 
     is_checked_out: bool
     """The head is what the work tree was made of: git knows attributes of no other commit."""
@@ -60,10 +63,12 @@ def review(
     now = checkout.read_work_tree() if span.head is None else checkout.read_commit(span.head)
     changed = _changed_files(before, now)
     past = git.past_of(root, checkout.prefix, span.base, changed)
+    branch = git.versions_between(root, checkout.prefix, span.base, span.tip)
     facts = GitFacts(
         past=_versions(past),
+        branch=_versions(branch),
         changes=tuple(_changes(root, checkout.prefix, span)),
-        hidden=git.hidden_changes(root, sorted(changed)) if span.is_checked_out else (),
+        hidden=git.hidden_changes(root, sorted(changed | _others(before, now))) if span.is_checked_out else (),
     )
     found = compare(
         Tree(sources=before, policy=policy.load(before, extra_hosts)),
@@ -71,6 +76,8 @@ def review(
         facts,
     )
     remarks = [*span.remarks, *found.remarks]
+    if not branch.complete:
+        remarks.append("the branch is long: not all of its commits were looked at for values that were not encrypted")
     if not past.complete:
         remarks.append("not all of the history is there: what went back further than that passes unnoticed")
     return ReviewReport(
@@ -111,10 +118,13 @@ def _span(root: Path, checkout: git.Checkout, *, base: str | None, head: str | N
             f"{escaped(name)} since then shows as taken back"
         )
         parted = commit
+    elif parted == tip and not work_tree:
+        remarks.append(f"nothing was committed since {escaped(name)}; --work-tree looks at what is not committed yet")
     return Span(
         base=parted,
         base_name=None if name == parted else name,
         head=None if work_tree else tip,
+        tip=tip,
         is_checked_out=tip == checkout.head_commit,
         remarks=tuple(remarks),
     )
@@ -128,7 +138,17 @@ def _resolved(root: Path, name: str) -> str:
     return found
 
 
-def _changed_files(before: Sources, now: Sources) -> Collection[str]:
+def _others(before: Sources, now: Sources) -> frozenset[str]:
+    """Return what differs besides scope files, as far as it is within the directory of the run."""
+    found = set[str]()
+    if before.files.get(TARGETS_FILE) != now.files.get(TARGETS_FILE):
+        found.add(TARGETS_FILE)
+    if now.rules is not None and now.rules != before.rules:
+        found.add(now.rules.path)
+    return frozenset(found)
+
+
+def _changed_files(before: Sources, now: Sources) -> frozenset[str]:
     """Return the scope files that differ, and those that are gone: a moved file has its history there."""
     paths = {*before.scope_files(), *now.scope_files()}
     return frozenset(path for path in paths if before.files.get(path) != now.files.get(path) and path != TARGETS_FILE)

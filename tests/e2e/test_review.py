@@ -145,6 +145,18 @@ def test_what_went_back_names_its_commit(run: Cli, repo: SecretsRepo) -> None:
     assert found["differences"][1]["commit"] == first
 
 
+def test_a_value_that_was_plain_for_one_commit_is_told(run: Cli, repo: SecretsRepo, canaries: Canaries) -> None:
+    """Nobody sees it in what is left, and whoever has the branch has the value."""
+    good = repo.read(f"secrets/{PATH}")
+    plain = f"version: 1\nsecrets: {{{HOST}: {{app: {{k: {canaries.text('text')}}}}}}}\n"
+    commit = repo.write(f"secrets/{PATH}", plain).commit("oops")
+    repo.write(f"secrets/{PATH}", good).commit("encrypt")
+    done = run("review", "-o", "json").expect()
+    assert told(done.json) == [("first", "plain-in-history")]
+    assert done.json["differences"][0]["commit"] == commit
+    assert canaries.found_in(done.stdout_bytes) == []
+
+
 def test_the_base_is_where_the_branch_left_it(run: Cli, repo: SecretsRepo) -> None:
     """What others merged meanwhile is not shown as taken back."""
     repo.git("checkout", "--quiet", "main")

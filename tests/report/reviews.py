@@ -45,6 +45,7 @@ EVERYTHING: Final = (
     of(Kind.RECIPIENT_ADDED, Rank.FIRST, subject=RECIPIENT, rekeyed=True, line=20),
     of(Kind.RECIPIENT_REMOVED, Rank.FIRST, subject="pgp ABCDEF", line=20),
     of(Kind.FILE_SETTING_CHANGED, Rank.FIRST, field="encrypted_regex", before="^secrets$", after="^secret$", line=20),
+    of(Kind.PLAIN_IN_HISTORY, Rank.FIRST, "secrets/prod/d.yaml", count=2, commit=OLD),
     of(Kind.FILE_UNSEALED, Rank.FIRST, "secrets/prod/d.yaml", line=30),
     of(Kind.FILE_REKEYED, Rank.FIRST, count=3, line=15),
     of(Kind.FILE_ROLLED_BACK, Rank.FIRST, "secrets/prod/a.yaml", commit=OLD),
