@@ -20,18 +20,19 @@ from reconciler.policy.target_reader import read_targets
 from reconciler.pysops import Identities, Recipient
 from reconciler.pysops.age import bech32
 from reconciler.report.revoked import Exposure, RevokedReport, RevokedValue
-from reconciler.settings import Settings
+from reconciler.settings import Observer, Settings
 
 
 _MIN_PREFIX_CHARS: Final = 10
 """How much of a name has to be given. ``age1`` and six characters more are one in a thousand million."""
 
 
-def revoked(settings: Settings, recipient: str, *, all_refs: bool) -> RevokedReport:
+def revoked(settings: Settings, observer: Observer, recipient: str, *, all_refs: bool) -> RevokedReport:
     """Return what a recipient could read that is not known to have changed.
 
     Args:
         settings: The surroundings. Its selectors limit the answer; none means everything.
+        observer: Told what is not looked at.
         recipient: A name as in the metadata of files, or the beginning of one.
         all_refs: Also look at the commits of other branches, tags and stashes.
 
@@ -49,6 +50,8 @@ def revoked(settings: Settings, recipient: str, *, all_refs: bool) -> RevokedRep
     targets = read_targets(sources, parse_extra_hosts(settings.environ.get("RECONCILER_EXTRA_HOSTS", "")))
     is_wanted = _wanted(settings.selectors, targets)
     _check_long_enough(recipient)
+    if waiting := checkout.uncommitted():
+        observer.say(f"not looked at, as it is not committed: {some_of(waiting)}")
     history = git.file_history(settings.root, commit, all_refs=all_refs)
     archive = Archive.read(settings.root, history, recipient)
     meant = _meant(recipient, archive.recipients())

@@ -79,7 +79,7 @@ def audit(
     settings = context.settings(selectors, **options)
     terminal.check_output_file(output_file, context.root)
     if revoked is not None:
-        _show_revoked(settings, revoked, form, output_file, all_refs=all_refs)
+        _show_revoked(context, settings, revoked, form, output_file, all_refs=all_refs)
         return
     if all_refs:
         raise UsageError("--all-refs is about the history of files", advice="give --revoked RECIPIENT with it")
@@ -95,7 +95,9 @@ def audit(
     leave(found.exit_code)
 
 
-def _show_revoked(settings: "Settings", recipient: str, form: str, output_file: Path | None, *, all_refs: bool) -> None:
+def _show_revoked(
+    context: Context, settings: "Settings", recipient: str, form: str, output_file: Path | None, *, all_refs: bool
+) -> None:
     """Print what a recipient could read, and end the command."""
     from reconciler import report
     from reconciler.auditing.revoked import revoked as run
@@ -104,7 +106,7 @@ def _show_revoked(settings: "Settings", recipient: str, form: str, output_file: 
         return report.render_error_json(error) if form == "json" else report.render_error_markdown(error)
 
     with terminal.reported_failure(settings, form, output_file, document=document):
-        found = run(settings, recipient, all_refs=all_refs)
+        found = run(settings, context.observer, recipient, all_refs=all_refs)
     terminal.show(
         form,
         output_file=output_file,

@@ -9,6 +9,7 @@ from typing import Final
 from reconciler.auditing.revoked import revoked
 from reconciler.report.revoked import RevokedReport
 from reconciler.settings import Settings
+from reconciler.terminal import Terminal
 from tests.support.age_keys import AgeKey
 from tests.support.secrets_repo import SecretsRepo
 from tests.support.sops_tool import SopsTool
@@ -74,7 +75,9 @@ class Story:
         """Return what the leaver could read and may still be the same."""
         environ = {} if keyless else {"SOPS_AGE_KEY": self.repo.key.identity}
         settings = Settings(root=self.repo.root, selectors=selectors, environ=environ, home=self.repo.root / ".no-home")
-        return revoked(settings, who or self.leaver.recipient, all_refs=flags.get("all_refs", False))
+        return revoked(
+            settings, Terminal(verbose=False), who or self.leaver.recipient, all_refs=flags.get("all_refs", False)
+        )
 
     def _run(self, *arguments: str, stdin: str = "") -> None:
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.repo.root), "SOPS_AGE_KEY": self.repo.key.identity}

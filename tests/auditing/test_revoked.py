@@ -175,6 +175,15 @@ def test_other_branches_count_when_asked_for(story: Story) -> None:
     assert set(listed(story.audit(all_refs=True))) == {"prod/app/a", "prod/app/b"}
 
 
+def test_what_is_not_committed_is_said(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was rotated, and does not count yet."""
+    story.file({"a": "first", "b": "second"})
+    story.rekey()
+    story.set("a", "third")
+    assert listed(story.audit())["prod/app/a"] == "unchanged"
+    assert "not committed: secrets/prod/app.yaml" in capsys.readouterr().err
+
+
 def test_selectors_limit_the_answer(story: Story) -> None:
     """By target and scope."""
     story.file({"a": "first"})
