@@ -16,6 +16,7 @@ from reconciler.pysops.writing.planned import (
     PlannedMapping,
     PlannedNode,
     PlannedSequence,
+    leaves_below,
     planned,
     values_of_plan,
 )
@@ -36,14 +37,10 @@ def changed(file: LockedFile, sealer: Sealer, edits: Sequence[Edit], lastmodifie
     text = document.data.decode()
     root = lay_out(document, text)
     plan = planned(root, selector, sealer)
-    had_secrets = _has_secrets(plan, selector, matched=False)
+    had_secrets = has_secrets(plan, selector)
     apply(plan, edits)
-    if had_secrets and not _has_secrets(plan, selector, matched=False):
-        raise ArgumentError(
-            "no encrypted value would be left in the file",
-            expected="at least one",
-            advice="delete the file if nothing in it is needed any more",
-        )
+    if had_secrets and not has_secrets(plan, selector):
+        raise nothing_left()
     rendering = Rendering(text, sealer, selector, mac_only_encrypted=metadata.mac_only_encrypted)
     rendering.root(plan)
     if not rendering.splices:
@@ -75,17 +72,18 @@ def sealed_with(root: LaidMapping, mac: str, sealer: Sealer, lastmodified: str) 
     )
 
 
-def _has_secrets(node: PlannedNode, selector: Selector, *, matched: bool) -> bool:
-    """Tell whether any value below a node is one that the selector wants encrypted."""
-    match node:
-        case PlannedLeaf():
-            return node.plain is not None and selector.encrypts(matched=matched)
-        case PlannedMapping():
-            return any(
-                _has_secrets(item.value, selector, matched=matched or selector.matches(item.key)) for item in node.items
-            )
-        case PlannedSequence():
-            return any(_has_secrets(below, selector, matched=matched) for below in node.items)
+def nothing_left() -> ArgumentError:
+    """Return the error about a file that had secrets and would have none."""
+    return ArgumentError(
+        "no encrypted value would be left in the file",
+        expected="at least one",
+        advice="look for a misspelt key; or delete the file if nothing in it is needed any more",
+    )
+
+
+def has_secrets(plan: PlannedMapping, selector: Selector) -> bool:
+    """Tell whether any value of a file is one that the selector wants encrypted."""
+    return any(encrypted and leaf.plain is not None for leaf, encrypted in leaves_below(plan, selector))
 
 
 def _moved(node: PlannedNode, before: KeyPath, after: KeyPath) -> Iterator[tuple[KeyPath, KeyPath]]:

@@ -50,8 +50,8 @@ class LaidComment:
 
     container: Container
     own_line: bool
-    in_flow: bool
-    """Whether it stands within brackets or braces."""
+    in_flow: tuple[tuple[str, ...], ...]
+    """The keys above it, where it stands within brackets or braces: those above what is in front of it, and behind."""
 
     header_of: LaidScalar | None
     """The block beside the sign of which it stands."""
@@ -77,6 +77,8 @@ class _Token:
     is_value: bool
     node: LaidNode | None
     line_of: int
+    path: tuple[str, ...] = ()
+    """Of a value: the keys above it."""
 
 
 def comments_of(text: str, root: LaidMapping) -> Iterator[LaidComment]:
@@ -95,7 +97,9 @@ def comments_of(text: str, root: LaidMapping) -> Iterator[LaidComment]:
         before = token
 
 
-def _tokens(text: str, node: LaidNode, containers: tuple[Container, ...], line: int = 0) -> Iterator[_Token]:
+def _tokens(
+    text: str, node: LaidNode, containers: tuple[Container, ...], path: tuple[str, ...] = (), line: int = 0
+) -> Iterator[_Token]:
     match node:
         case LaidMapping() if not node.flow:
             for entry in node.entries:
@@ -104,8 +108,11 @@ def _tokens(text: str, node: LaidNode, containers: tuple[Container, ...], line: 
                 yield _Token(
                     start=key.start, end=entry.colon, containers=containers, is_value=False, node=key, line_of=line
                 )
-                inner = _container_of(text, entry.value, (*containers[-1].path, key.node.text))
-                yield from _tokens(text, entry.value, containers if inner is None else (*containers, inner), line)
+                below = (*path, key.node.text)
+                inner = _container_of(text, entry.value, below)
+                yield from _tokens(
+                    text, entry.value, containers if inner is None else (*containers, inner), below, line
+                )
         case LaidSequence() if not node.flow:
             at = node.start
             for item in node.items:
@@ -118,14 +125,21 @@ def _tokens(text: str, node: LaidNode, containers: tuple[Container, ...], line: 
                     node=None,
                     line_of=line_start(text, dash),
                 )
-                inner = _container_of(text, item, containers[-1].path)
-                below = containers if inner is None else (*containers, inner)
-                yield from _tokens(text, item, below, line_start(text, dash))
+                inner = _container_of(text, item, path)
+                yield from _tokens(
+                    text, item, containers if inner is None else (*containers, inner), path, line_start(text, dash)
+                )
                 at = max(item.end, dash + 1)
         case LaidScalar() | LaidMapping() | LaidSequence():
             if node.start < node.end:
                 yield _Token(
-                    start=node.start, end=node.end, containers=containers, is_value=True, node=node, line_of=line
+                    start=node.start,
+                    end=node.end,
+                    containers=containers,
+                    is_value=True,
+                    node=node,
+                    line_of=line,
+                    path=path,
                 )
         case _:
             assert_never(node)
@@ -160,7 +174,7 @@ def _comment(
         text=found[0][1:],
         container=container,
         own_line=own_line,
-        in_flow=False,
+        in_flow=(),
         header_of=None,
         behind_flow=flow and not own_line,
         line=line if own_line or before is None else before.line_of,
@@ -187,18 +201,22 @@ def _container(column: int, before: _Token | None, after: _Token | None, outermo
     return next((one for one in reversed(inner) if one.column <= column), inner[0])
 
 
+_Gap = tuple[int, int, tuple[tuple[str, ...], ...]]
+"""From where to where, and the keys above what stands on both sides."""
+
+
 def _within(text: str, token: _Token) -> Iterator[LaidComment]:
     """Yield the comments beside the sign of a block, and those in brackets or braces."""
     node = token.node
     match node:
         case LaidScalar(style="|" | ">"):
             stop = text.find("\n", node.start)
-            places = [(node.start, node.end if stop < 0 else min(stop, node.end))]
+            places: list[_Gap] = [(node.start, node.end if stop < 0 else min(stop, node.end), ())]
         case LaidMapping() | LaidSequence():
-            places = _gaps(node)
+            places = _gaps(node, token.path)
         case _:
             return
-    for start, end in places:
+    for start, end, paths in places:
         for found in _COMMENT.finditer(text, start, end):
             yield LaidComment(
                 start=found.start(),
@@ -206,34 +224,34 @@ def _within(text: str, token: _Token) -> Iterator[LaidComment]:
                 text=found[0][1:],
                 container=token.containers[-1],
                 own_line=False,
-                in_flow=not isinstance(node, LaidScalar),
+                in_flow=paths,
                 header_of=node if isinstance(node, LaidScalar) else None,
                 behind_flow=False,
                 line=token.line_of,
             )
 
 
-def _gaps(node: LaidNode) -> list[tuple[int, int]]:
-    """Return what stands between the scalars of a collection."""
-    gaps: list[tuple[int, int]] = []
-    at = node.start
-    for scalar in _scalars(node):
-        gaps.append((at, scalar.start))
-        at = max(at, scalar.end)
-    gaps.append((at, node.end))
+def _gaps(node: LaidNode, path: tuple[str, ...]) -> list[_Gap]:
+    """Return what stands between the scalars of a collection: from where to where, and the keys above both sides."""
+    gaps: list[_Gap] = []
+    at, before = node.start, path
+    for scalar, above in _scalars(node, path):
+        gaps.append((at, scalar.start, (before, above)))
+        at, before = max(at, scalar.end), above
+    gaps.append((at, node.end, (before, path)))
     return gaps
 
 
-def _scalars(node: LaidNode) -> Iterator[LaidScalar]:
+def _scalars(node: LaidNode, path: tuple[str, ...]) -> Iterator[tuple[LaidScalar, tuple[str, ...]]]:
     match node:
         case LaidScalar():
-            yield node
+            yield node, path
         case LaidMapping():
             for entry in node.entries:
-                yield entry.key
-                yield from _scalars(entry.value)
+                yield entry.key, path
+                yield from _scalars(entry.value, (*path, entry.key.node.text))
         case LaidSequence():
             for item in node.items:
-                yield from _scalars(item)
+                yield from _scalars(item, path)
         case _:
             assert_never(node)

@@ -191,3 +191,18 @@ def leaves_of(node: PlannedNode) -> Iterator[PlannedLeaf]:
                 yield from leaves_of(below)
         case _:
             assert_never(node)
+
+
+def leaves_below(node: PlannedNode, selector: Selector, *, matched: bool = False) -> Iterator[tuple[PlannedLeaf, bool]]:
+    """Yield the values below a node, in file order, each with whether the selector wants it encrypted."""
+    match node:
+        case PlannedLeaf():
+            yield node, selector.encrypts(matched=matched)
+        case PlannedMapping():
+            for item in node.items:
+                yield from leaves_below(item.value, selector, matched=matched or selector.matches(item.key))
+        case PlannedSequence():
+            for below in node.items:
+                yield from leaves_below(below, selector, matched=matched)
+        case _:
+            assert_never(node)

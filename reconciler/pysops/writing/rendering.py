@@ -116,7 +116,7 @@ class Rendering:
             DocumentError: it stands in brackets or braces.
         """
         container = comment.container
-        if not self._selector.encrypts(matched=any(map(self._selector.matches, container.path))):
+        if not any(map(self._encrypts_below, comment.in_flow or (container.path,))):
             return
         if comment.in_flow:
             raise DocumentError("a comment in brackets or braces that has to be encrypted", advice="move it above them")
@@ -136,6 +136,9 @@ class Rendering:
         else:
             self._replace(before_space(self._text, comment.start), comment.end, "")
             self._replace(comment.line, comment.line, line + self._break)
+
+    def _encrypts_below(self, path: KeyPath) -> bool:
+        return self._selector.encrypts(matched=any(map(self._selector.matches, path)))
 
     def _sealed_comment(self, comment: LaidComment) -> str:
         sealed_for, plain = comment_bound_to(comment.container.path), comment.text.encode()

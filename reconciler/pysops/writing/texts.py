@@ -1,22 +1,27 @@
 """A file as text for an editor, and the edited text encrypted again: what nobody touched keeps its ciphertext."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from reconciler.pysops.crypt import values_of
 from reconciler.pysops.decryptor import LockedFile
 from reconciler.pysops.document import Document, parse
-from reconciler.pysops.errors import DecryptionError, DocumentError
+from reconciler.pysops.errors import ArgumentError, DecryptionError, DocumentError
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.sops_metadata import METADATA_KEY
-from reconciler.pysops.writing.changing import sealed_with
+from reconciler.pysops.writing.changing import has_secrets, nothing_left, sealed_with
 from reconciler.pysops.writing.comments_laid import comments_of
 from reconciler.pysops.writing.layout import LaidMapping, lay_out, line_break_of, metadata_in, whole_lines
 from reconciler.pysops.writing.opening import Opening
-from reconciler.pysops.writing.planned import PlannedMapping, leaves_of, planned, values_of_plan
+from reconciler.pysops.writing.planned import PlannedMapping, leaves_below, leaves_of, planned, values_of_plan
 from reconciler.pysops.writing.rendering import Ciphertexts, Rendering
 from reconciler.pysops.writing.sealing import Sealer, comment_bound_to
 from reconciler.pysops.writing.splices import Splice, spliced
 from reconciler.pysops.writing.verifying import groups_of, is_same, selectors_of, verify
+
+
+_MIN_SECRET_BYTES: Final = 8
+"""Shorter ones, such as a number, occur in plain by chance."""
 
 
 def opened(file: LockedFile, sealer: Sealer) -> bytes:
@@ -64,11 +69,13 @@ def resealed(file: LockedFile, sealer: Sealer, document: Document, lastmodified:
     selector = selector_of(metadata)
     before = file.document.data.decode()
     root = lay_out(file.document, before)
-    known = Ciphertexts(leaves_of(planned(root, selector, sealer)))
+    was = planned(root, selector, sealer)
+    known = Ciphertexts(leaves_of(was))
     known.add_comments(_sealed_comments(before, root, sealer))
     text, rendering, plan = sealed_text(
         document, sealer, selector, known=known, mac_only_encrypted=metadata.mac_only_encrypted
     )
+    _check_kept_secret(was, plan, selector)
     start, end = whole_lines(before, metadata_in(root))
     sealed = spliced(before, sealed_with(root, rendering.mac, sealer, lastmodified))
     block = sealed[start : end + len(sealed) - len(before)]
@@ -113,6 +120,28 @@ def sealed_text(
 def on_lines(text: str) -> str:
     """Return a text with a line break at its end."""
     return text if not text or text.endswith("\n") else text + line_break_of(text)
+
+
+def _check_kept_secret(before: PlannedMapping, after: PlannedMapping, selector: Selector) -> None:
+    """Make sure that no secret of a file came to stand in plain, as a misspelt key in an editor can do.
+
+    Raises:
+        ArgumentError: one did, or none is left.
+    """
+    if has_secrets(before, selector) and not has_secrets(after, selector):
+        raise nothing_left()
+    secrets = {leaf.plain for leaf in leaves_of(before) if leaf.sealed is not None}
+    plain = [leaf.plain for leaf in leaves_of(before) if leaf.sealed is None]
+    for leaf, encrypted in leaves_below(after, selector):
+        if encrypted or leaf.plain is None or len(leaf.plain) < _MIN_SECRET_BYTES:
+            continue
+        if leaf.plain in secrets and leaf.plain not in plain:
+            raise ArgumentError(
+                "a value that was encrypted would stand in plain",
+                mark=None if leaf.laid is None else leaf.laid.node.mark,
+                expected="it at a place that the selector of the file wants encrypted",
+                advice="look for a misspelt key",
+            )
 
 
 def _sealed_comments(text: str, root: LaidMapping, sealer: Sealer) -> Iterator[tuple[str, bytes, str]]:
