@@ -76,8 +76,8 @@ def revoked(settings: Settings, observer: Observer, recipient: str, *, all_refs:
 _URGENCY: Final = {exposure: place for place, exposure in enumerate(Exposure)}
 
 
-def _order(value: RevokedValue) -> tuple[int, str, str, str, str]:
-    return _URGENCY[value.exposure], value.path, value.host, fold(value.scope), fold(value.key)
+def _order(value: RevokedValue) -> tuple[int, str, str, str, str, str]:
+    return _URGENCY[value.exposure], value.detail, value.path, value.host, fold(value.scope), fold(value.key)
 
 
 def _wanted(selectors: tuple[str, ...], targets: Targets) -> Callable[[Place], bool]:

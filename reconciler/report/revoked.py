@@ -97,7 +97,7 @@ class RevokedReport:
     """Files that name them to this day."""
 
     values: tuple[RevokedValue, ...]
-    """What is listed: by exposure, file and name."""
+    """What is listed: by exposure, reason, file and name."""
 
     changed: int
     """How many values they could read that are known to have changed since."""

@@ -35,10 +35,10 @@ def render_revoked(report: RevokedReport, *, color: bool, width: int | None = No
     rows = iter(aligned([_row(value) for value in report.values]))
     for exposure, values in groupby(report.values, key=lambda value: value.exposure):
         lines += (Line(), *sentence(_TITLES[exposure], indent=2, tone=_tone(exposure), width=width))
-        for value in values:
-            lines.append(next(rows))
-            for text in filter(None, (value.detail, value.step and f"next: {value.step}")):
-                lines += sentence(text, indent=8, tone=Tone.QUIET, width=width)
+        # Hundreds of values may be listed for one reason: it is said once.
+        for detail, alike in groupby(values, key=lambda value: value.detail):
+            lines += sentence(detail, indent=4, tone=Tone.QUIET, width=width)
+            lines += [next(rows) for _ in alike]
     lines += (Line(), *sentence(_total(report), tone=Tone.TITLE, width=width))
     return paint(lines, color=color)
 
@@ -65,7 +65,7 @@ def _place(value: RevokedValue) -> str:
 
 def _row(value: RevokedValue) -> Line:
     cells = (Cell(_place(value)), Cell(value.path, Tone.QUIET), *(Cell(text, Tone.QUIET) for text in _read(value)))
-    return Line((*cells, Cell("")), 4)
+    return Line((*cells, Cell(f"next: {value.step}" if value.step else "")), 6)
 
 
 def _read(value: RevokedValue) -> tuple[str, str, str]:
@@ -78,7 +78,7 @@ def _total(report: RevokedReport) -> str:
     listed = report.counts()
     words = [f"{listed[exposure]} {exposure.value}" for exposure in Exposure if listed[exposure]]
     where = "all branches and tags" if report.all_refs else "what this commit builds on"
-    found = f"{count(len(report.values), 'value')} to change or revoke ({', '.join(words)})" if words else "nothing"
+    found = f"{count(len(report.values), 'value')} to change or revoke ({', '.join(words)})" if words else "nothing to change or revoke"
     unkeyed = f"; {report.without_key} judged without a key at hand" if report.without_key else ""
     return (
         f"{found}; {report.changed} changed since{unkeyed}; {count(report.versions, 'version')} of files in "
