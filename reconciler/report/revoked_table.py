@@ -78,7 +78,9 @@ def _total(report: RevokedReport) -> str:
     listed = report.counts()
     words = [f"{listed[exposure]} {exposure.value}" for exposure in Exposure if listed[exposure]]
     where = "all branches and tags" if report.all_refs else "what this commit builds on"
-    found = f"{count(len(report.values), 'value')} to change or revoke ({', '.join(words)})" if words else "nothing to change or revoke"
+    found = "nothing to change or revoke"
+    if words:
+        found = f"{count(len(report.values), 'value')} to change or revoke ({', '.join(words)})"
     unkeyed = f"; {report.without_key} judged without a key at hand" if report.without_key else ""
     return (
         f"{found}; {report.changed} changed since{unkeyed}; {count(report.versions, 'version')} of files in "
