@@ -16,7 +16,17 @@ from reconciler.git._commit import read_before
 from reconciler.git._file_history import Commit, FileHistory, FileVersion, contents, file_history
 from reconciler.git._history import ancestry, authors, is_shallow
 from reconciler.git._places import from_root
-from reconciler.git._review import ChangedPath, Past, PastFile, changed_paths, merge_base, past_of, resolve, usual_base, versions_between
+from reconciler.git._review import (
+    ChangedPath,
+    Past,
+    PastFile,
+    changed_paths,
+    merge_base,
+    past_of,
+    resolve,
+    usual_base,
+    versions_between,
+)
 from reconciler.git._work_tree import tracked
 from reconciler.git._writing import GitFailed, NewBranch, branch_name, prepare
 from reconciler.policy.sources import Sources

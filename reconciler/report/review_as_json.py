@@ -11,6 +11,7 @@ def render_review_json(report: ReviewReport) -> str:
         {
             "base": {"commit": report.base, "name": report.base_name},
             "head": {"commit": report.head},
+            "prefix": escaped(report.prefix),
             "valid": report.exit_code == 0,
             "summary": {**report.summary(), "files": report.files, "other_files": report.other_files},
             "differences": [_difference(one) for one in report.differences],

@@ -66,7 +66,10 @@ def _section(items: Items, rank: Rank, width: int | None) -> Iterator[Line]:
     title, tone = _TITLES[rank]
     yield from (Line(), Line((Cell(title, tone),)))
     for item in items.of_rank(rank, _MAX_ITEMS):
-        yield from sentence(_sentence(item), indent=2, tone=tone, width=width)
+        # Colour is for what is to be looked at first: where all is red, nothing is.
+        yield from sentence(
+            _sentence(item), indent=2, tone=Tone.CHANGE if rank is Rank.FIRST else Tone.PLAIN, width=width
+        )
     yield from _more(items.number(rank))
 
 

@@ -102,13 +102,14 @@ class Items:
         problems = len(self._report.problems) - warnings
         words = (
             count(problems, "problem") if problems else "",
+            "" if first or gone or also or change else "no changes",
             f"{first:,} to look at first" if first else "",
             count(gone, "deletion") if gone else "",
             count(change, "change") if change else "",
             f"{count(also, 'file')} outside" if also else "",
             count(warnings, "warning") if warnings else "",
         )
-        return ", ".join(filter(None, words)) or "no changes"
+        return ", ".join(filter(None, words))
 
     def _item(self, group: Sequence[Difference]) -> Item:
         first = group[0]

@@ -231,6 +231,9 @@ class ReviewReport:
     other_files: int = 0
     """How many others differ of which nothing is said here."""
 
+    prefix: str = ""
+    """Path of the directory of the run from the top of its repository: empty, or ending in a slash."""
+
     remarks: tuple[str, ...] = ()
     """What limits the review, as sentences without a full stop; ours, with names escaped."""
 

@@ -1,5 +1,6 @@
 """What a change does to scope files as files: who can open them, whether they are old ones, or written anew."""
 
+import base64
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -303,8 +304,6 @@ class PastSeals:
         """
         if value.envelope is None:
             return None
-        import base64
-
         seal = (base64.b64encode(value.envelope.iv), base64.b64encode(value.envelope.tag))
         for path in dict.fromkeys((value.path, then_path)):
             commit = None if path is None else self._of_path(path).get(seal)

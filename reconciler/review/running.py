@@ -88,6 +88,7 @@ def review(
         problems=found.problems,
         files=found.files,
         other_files=found.other_files,
+        prefix=checkout.prefix,
         remarks=tuple(remarks),
     )
 

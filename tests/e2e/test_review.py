@@ -167,6 +167,24 @@ def test_the_base_is_where_the_branch_left_it(run: Cli, repo: SecretsRepo) -> No
     assert told(run("review", "change", "--head", "main", "-o", "json").expect().json) != []
 
 
+def test_a_directory_below_the_top_is_reviewed_with_what_is_above(run: Cli, repo: SecretsRepo) -> None:
+    """Rules and workflows of the whole repository count for it."""
+    inner = SecretsRepo(repo.root / "teams" / "data", sops=repo._sops, key=repo.key)
+    inner.targets({"prod": workspace()}).scope_file(PATH, {HOST: {"app": {"a": "1"}}})
+    (inner.root / ".sops.yaml").unlink()
+    repo.git("add", "--all")
+    base = repo.commit("inner")
+    repo.write(".sops.yaml", f"# other\n{(repo.root / '.sops.yaml').read_text()}").write(".github/workflows/x.yml", "")
+    change(inner, PATH, "set", f'["secrets"]["{HOST}"]["app"]["a"]', '"new"')
+    found = run("review", base, "--work-tree", "-o", "json", cwd=inner.root).expect().json
+    assert [(one["kind"], one["path"]) for one in found["differences"]] == [
+        ("other-file", "../../.github/workflows/x.yml"),
+        ("key-changed", f"secrets/{PATH}"),
+        ("file-rewritten", "../../.sops.yaml"),
+    ]
+    assert (found["prefix"], found["summary"]["files"], found["summary"]["other_files"]) == ("teams/data/", 2, 0)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
