@@ -57,20 +57,23 @@ def merge(
       reconciler merge secrets/prod/payments.yaml --theirs prod/payments/db-password
       reconciler merge --ours 'prod/payments/*' --all-theirs
     """
-    from reconciler.merging.solving import State, Wishes, next_step, solve
+    from reconciler.merging.solving import Wishes, solve
     from reconciler.merging.trees import Side
     from reconciler.report import escape_text
 
     wishes = Wishes(ours=ours, theirs=theirs, rest=None if rest is None else Side(rest), ask=_ask_if(rest is None))
-    settings = context.settings(decryptor=decryptor)
-    solved = solve(settings, paths, wishes, add=not no_add)
-    for line in (line for one in solved for line in one.lines):
+    solved = solve(context.settings(decryptor=decryptor), paths, wishes, add=not no_add)
+    for line in (line for one in solved.files for line in one.lines):
         click.echo(escape_text(line))
-    if not solved:
+    if not solved.files:
         click.echo("nothing below secrets/ is in conflict")
-    if any(one.state is State.MERGED for one in solved) and (step := next_step(settings)) is not None:
-        click.echo(f"next: {step}", err=True)
-    leave(exit_code_of(frozenset(one.exit_code for one in solved)))
+    if solved.problems:
+        click.echo(
+            "next: reconciler validate; something is wrong with the tree, see what came from which side", err=True
+        )
+    if solved.next_step is not None:
+        click.echo(f"{'then' if solved.problems else 'next'}: {solved.next_step}", err=True)
+    leave(exit_code_of(frozenset(one.exit_code for one in solved.files)))
 
 
 def _ask_if(wanted: bool) -> "Ask | None":  # noqa: FBT001  # one fact, one function

@@ -75,9 +75,23 @@ class Solved:
     exit_code: int = EXIT_DONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """What became of conflicts."""
+
+    files: tuple[Solved, ...]
+    """By path; empty when nothing is in conflict."""
+
+    next_step: str | None = None
+    """The command that goes on with what was interrupted by conflicts, once none is left."""
+
+    problems: int = 0
+    """How much is wrong with the tree, and was before: branches may fit each other file by file, and not as a whole."""
+
+
 def solve(
     settings: Settings, paths: tuple[Path, ...] = (), wishes: Wishes | None = None, *, add: bool = True
-) -> tuple[Solved, ...]:
+) -> Solution:
     """Merge files that are in conflict.
 
     Args:
@@ -87,7 +101,7 @@ def solve(
         add: put what was merged into the index.
 
     Returns:
-        By path; empty when nothing is in conflict. Without ``paths``, targets.yaml and the like are passed over.
+        What became of each. Without ``paths``, targets.yaml and the like are passed over.
 
     Raises:
         Refused: there is no repository, or git does not work on it; a file was changed meanwhile.
@@ -100,7 +114,7 @@ def solve(
         raise Refused("there is no git repository here, so nothing is in conflict", advice="say with -C where it is")
     versions = _versions(settings, paths)
     if not versions:
-        return ()
+        return Solution(files=())
     draft = Draft(settings)
     merging = _Merging(draft, settings, wishes)
     outcomes = {path: merging.merge(path, three) for path, three in versions.items()}
@@ -110,7 +124,14 @@ def solve(
     if add:
         for path in merged:
             unmerged.add(settings.root, path)
-    return tuple(_solved(path, outcomes[path], merging.around, added=add, written=path in written) for path in outcomes)
+    return Solution(
+        files=tuple(
+            _solved(path, outcome, merging.around, added=add, written=path in written)
+            for path, outcome in outcomes.items()
+        ),
+        next_step=_next_step(settings.root) if merged else None,
+        problems=len(draft.policy.problems()),
+    )
 
 
 _CONTINUES: Final = {
@@ -121,11 +142,11 @@ _CONTINUES: Final = {
 }
 
 
-def next_step(settings: Settings) -> str | None:
+def _next_step(root: Path) -> str | None:
     """Return the command that goes on with what was interrupted by conflicts, once none is left; None for no such."""
-    if unmerged.unmerged_paths(settings.root):
+    if unmerged.unmerged_paths(root):
         return None
-    head = unmerged.merge_under_way(settings.root)
+    head = unmerged.merge_under_way(root)
     return None if head is None else _CONTINUES[head]
 
 

@@ -228,8 +228,12 @@ def test_a_data_key_is_not_known_by_what_a_file_says(desk: Desk) -> None:
         next(key.enc for key in pysops.metadata(data).wrapped_keys if key.recipient.name == colleague.recipient)
         for data in (base, theirs)
     )
-    for before, after in zip(new.splitlines()[1:-1], old.splitlines()[1:-1], strict=True):
-        theirs = theirs.replace(before.encode(), after.encode())
+    lines = theirs.decode().splitlines()
+    at = next(index for index, line in enumerate(lines) if line.strip() == new.splitlines()[1])
+    indent = " " * (len(lines[at]) - len(lines[at].lstrip()))
+    lines[at - 1 : at - 1 + len(new.splitlines())] = [indent + line for line in old.splitlines()]
+    theirs = "".join(f"{line}\n" for line in lines).encode()
+    assert old in {key.enc for key in pysops.metadata(theirs).wrapped_keys}
     outcome = desk.merge(base, desk.put(base, b=CANARY), theirs)
     assert outcome.data is not None
     assert _data_key(desk, outcome.data) not in {_data_key(desk, base), _data_key(desk, theirs)}

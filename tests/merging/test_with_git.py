@@ -10,6 +10,7 @@ from reconciler import pysops
 from tests.merging.clone import FILE, Clone
 from tests.merging.files import HOST
 from tests.support.age_keys import AgeKey
+from tests.support.cli import Cli
 from tests.support.sops_tool import SopsTool
 
 
@@ -298,3 +299,79 @@ def test_two_merges_at_once(clone: Clone) -> None:
     for place in (clone.top, other):
         opened = pysops.load(place / FILE, clone.desk.identities)
         assert opened["secrets"] == {HOST: {"s": {"a": "1+", "b": "2+", "c": "3"}}}
+
+
+def test_a_file_that_one_side_deleted(clone: Clone) -> None:
+    """Whether there is a file is for git and its user to decide: what to do is said, and the other files are merged."""
+    other = "secrets/prod/other.yaml"
+    clone.write(clone.desk.file({"t/x": "1", "t/y": "2"}), other).commit("other")
+    clone.branch("feature").put(a="1+")
+    clone.write(clone.desk.change(clone.data(other), pysops.Put(path=("secrets", HOST, "t", "x"), value="2")), other)
+    clone.commit("x")
+    clone.git("checkout", "--quiet", "main")
+    clone.git("rm", "--quiet", other)
+    clone.commit("gone")
+    clone.put(a="other")
+    clone.git("merge", "feature", expect=1)
+    told = clone.cli("merge", "--all-theirs").expect(3)
+    assert f"{other}: deleted on one side, changed on the other" in told.stdout
+    assert f"{FILE}: merged" in told.stdout
+    assert "next:" not in told.stderr
+    clone.git("rm", "--quiet", other)
+    assert clone.read()["s/a"] == "1+"
+
+
+def test_rules_in_conflict_come_first(clone: Clone) -> None:
+    """While nobody can tell who may open what, nothing is merged; then the file is for whom the rules name."""
+    one, two = AgeKey.generate(), AgeKey.generate()
+    rules = clone.data(".sops.yaml")
+    for branch, joining in (("feature", one), ("second", two)):
+        clone.branch(branch)
+        named = f"[{clone.desk.key.recipient}, {joining.recipient}]".encode()
+        clone.write(rules.replace(clone.desk.key.recipient.encode(), named), ".sops.yaml")
+        clone.write(clone.desk.rekey(clone.data(), joining)).commit(branch)
+    said = clone.git("merge", "feature", expect=1)
+    assert "recipients  changed on both sides" in said
+    before = clone.data()
+    assert ".sops.yaml" in clone.cli("merge").expect(4).stderr
+    assert clone.data() == before
+    everybody = ", ".join(key.recipient for key in (clone.desk.key, one, two))
+    clone.write(rules.replace(clone.desk.key.recipient.encode(), f"[{everybody}]".encode()), ".sops.yaml")
+    told = clone.cli("merge").expect()
+    assert f"{FILE}: age {one.recipient} can open it from now on" in told.stdout
+    assert {recipient.name for recipient in pysops.recipients(clone.data())} == set(everybody.split(", "))
+    clone.git("add", ".sops.yaml")
+    clone.cli("validate").expect()
+
+
+def test_files_that_do_not_fit_each_other(clone: Clone) -> None:
+    """Each may come together by itself: that something is wrong with the tree is said, and what shows it."""
+    other = "secrets/prod/other.yaml"
+    clone.write(clone.desk.file({"s/x": "1"}), other).commit("other")
+    clone.branch("feature").put(other, moved="1").put(a=f"{CANARY}1")
+    clone.switch("main").put(other, y="2").put(moved="2", a=f"{CANARY}2")
+    clone.git("merge", "feature", expect=1)
+    told = clone.cli("merge", "--all-ours").expect()
+    assert "next: reconciler validate" in told.stderr
+    assert "then: git commit" in told.stderr
+    assert "the key 'moved' of scope 's' is also fed by" in clone.cli("validate").expect(4).stdout
+
+
+def test_what_would_break_a_rule_is_not_written(clone: Clone) -> None:
+    """A conflict that was solved into something which does not fit the other files: exit 4, and nothing is touched."""
+    other = "secrets/prod/other.yaml"
+    clone.write(clone.desk.file({"s/x": "1"}), other).commit("other")
+    clone.branch("feature").put(moved="1", a=f"{CANARY}1")
+    clone.switch("main").put(other, moved="2").put(a=f"{CANARY}2")
+    clone.git("merge", "feature", expect=1)
+    before = clone.data()
+    told = clone.cli("merge", "--all-ours").expect(4)
+    assert "the key 'moved' of scope 's' is also fed by" in told.stderr
+    assert CANARY not in told.stderr
+    assert clone.data() == before
+    assert clone.unmerged()
+
+
+def test_a_repository_is_needed(tmp_path: Path) -> None:
+    """Elsewhere there are no versions to merge."""
+    assert "no git repository here" in Cli(cwd=tmp_path)("merge").expect(6).stderr
