@@ -21,7 +21,7 @@ from reconciler.auditing.archive import Archive
 from reconciler.auditing.lineages import Lineage, Opener, lineages, unlock
 from reconciler.auditing.versions import Place, Sealed
 from reconciler.errors import escaped
-from reconciler.model import is_key_name, is_scope_name
+from reconciler.model import FoldedName, is_key_name, is_scope_name
 from reconciler.pysops import Envelope, Recipient
 from reconciler.report.revoked import Exposure, ReadAt, RevokedValue
 from reconciler.report.wording import rotate_command
@@ -77,6 +77,9 @@ class Exposures:
             self._note(position)
         there = {place for position in self._now for place in contents[position].values}
         self._gone = {place: could for place, could in self._could.items() if place not in there}
+        self._gone_by_key: dict[FoldedName, list[Place]] = {}
+        for place in self._gone:
+            self._gone_by_key.setdefault(place.key, []).append(place)
         self.changed = 0
         self.without_key = 0
 
@@ -216,9 +219,9 @@ class Exposures:
 
         Without a key that is told by the name of the key, and by its length, of what has gone from elsewhere.
         """
-        for other, could in self._gone.items():
-            last = _last(could)
-            if other.key == place.key and _may_be_same(last, found):
+        for other in self._gone_by_key.get(place.key, ()):
+            last = _last(self._gone[other])
+            if _may_be_same(last, found):
                 self.without_key += 1
                 detail = f"it may be the value of {_shown(other)}, which is gone, and no key at hand opens both"
                 return _Verdict(exposure=Exposure.UNKNOWN, detail=detail, read=last.position)
