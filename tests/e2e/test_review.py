@@ -167,6 +167,26 @@ def test_the_base_is_where_the_branch_left_it(run: Cli, repo: SecretsRepo) -> No
     assert told(run("review", "change", "--head", "main", "-o", "json").expect().json) != []
 
 
+def test_a_clone_without_the_history_is_compared_with_the_base_itself(
+    run: Cli, repo: SecretsRepo, tmp_path: Path
+) -> None:
+    """As a pipeline fetches it: the two commits and nothing between them. What that hides is said."""
+    change(repo, PATH, "set", f'["secrets"]["{HOST}"]["app"]["db"]', '"new"')
+    head = repo.commit("rotate")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for arguments in (
+        ("init", "--quiet", "."),
+        ("fetch", "--quiet", "--depth=1", repo.root.as_uri(), "+main:refs/remotes/origin/main", "+change:refs/heads/x"),
+        ("checkout", "--quiet", "x"),
+    ):
+        subprocess.run(("git", *arguments), cwd=clone, check=True, capture_output=True, timeout=60)
+    found = run("review", "-o", "json", cwd=clone).expect().json
+    assert told(found) == [("change", "key-changed")]
+    assert found["head"]["commit"] == head
+    assert [words for words in ("parted", "history") if not any(words in one for one in found["remarks"])] == []
+
+
 def test_a_directory_below_the_top_is_reviewed_with_what_is_above(run: Cli, repo: SecretsRepo) -> None:
     """Rules and workflows of the whole repository count for it."""
     inner = SecretsRepo(repo.root / "teams" / "data", sops=repo._sops, key=repo.key)

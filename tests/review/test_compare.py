@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.report.reviewed import Kind, Rank
+from reconciler.review.compare import Tree
 from reconciler.review.files import Version
 from tests.review.trees import (
     ADA,
     EVE,
     HOST,
     OTHER_HOST,
+    OWNER,
     RULES,
     Secrets,
     compared,
@@ -134,6 +136,10 @@ RULE_CHANGES: Final = {
     "comment": (f"# why\n{RULES}", {Kind.FILE_REWRITTEN}),
     "unusable": ("creation_rules: 1", {Kind.RULES_FILE_CHANGED}),
     "gone": (None, {Kind.RULES_FILE_CHANGED}),
+    "other-rule": (
+        RULES.replace("- encrypted", "- path_regex: ^s\n      encrypted"),
+        {Kind.RULE_ADDED, Kind.RULE_REMOVED, Kind.RULE_RECIPIENT_ADDED, Kind.FILE_UNDER_OTHER_RULE},
+    ),
     "mac-only": (f"{RULES}      mac_only_encrypted: true\n", {Kind.RULE_CHANGED}),
 }
 
@@ -181,6 +187,57 @@ def test_targets_are_to_be_looked_at_first(
     told = {one.kind: one.field for one in found.differences}
     assert told == expected
     assert all(one.rank is Rank.FIRST or one.kind is Kind.TARGET_REMOVED for one in found.differences)
+
+
+def embedded(key: str, *, file: str = "demo/demo.agekey", target: str = "demo") -> Tree:
+    """Return a tree with an embedded target and its key files."""
+    text = f"owner: {OWNER}\ntargets:\n    {target}: {{embedded: true, age_key_file: {file}}}\n"
+    return tree({"demo/demo.agekey": key, "demo/other.agekey": "other"}, targets=text)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(embedded("two"), [(Kind.AGE_KEY_CHANGED, None)], id="another-key"),
+        pytest.param(
+            embedded("one", file="demo/other.agekey"), [(Kind.TARGET_FIELD_CHANGED, "age_key_file")], id="another-file"
+        ),
+        pytest.param(
+            tree({}, targets=targets_file({"demo": {"host": f"https://{HOST}"}})),
+            [(Kind.HOST_CHANGED, None), (Kind.TARGET_FIELD_CHANGED, "age_key_file")],
+            id="a-real-workspace-now",
+        ),
+    ],
+)
+def test_what_an_embedded_target_opens_files_with_is_to_be_looked_at_first(
+    head: Tree, expected: list[tuple[Kind, str | None]]
+) -> None:
+    """Its identity stands in git."""
+    found = compared(embedded("one"), head)
+    assert [(one.kind, one.field) for one in found.differences if one.rank is Rank.FIRST] == expected
+
+
+def test_what_is_wrong_with_the_base_limits_the_review_and_is_said() -> None:
+    """Of what could not be read there it cannot be told what changed."""
+    broken = tree({PATH: "secrets: ["}, targets=targets_file({"prod": {"host": "https://evil.example.com"}}))
+    found = compared(broken, BASE)
+    assert len(found.remarks) == 2
+    assert {Kind.SCOPE_ADDED, Kind.TARGET_ADDED} <= set(kinds(found))
+    assert [one.rank for one in found.differences if one.kind is Kind.SCOPE_ADDED] == [Rank.CHANGE]
+
+
+def test_a_file_in_other_key_groups_is_told() -> None:
+    """The same recipients, of whom one is enough now."""
+
+    def groups(text: str) -> str:
+        head, _, rest = scope_file(keys("a")).partition("    age:\n")
+        return f"{head}    key_groups: [{text}]\n{rest[rest.index('    encrypted_regex') :]}"
+
+    one, two = (f"{{age: [{{recipient: {name}, enc: x}}]}}" for name in (ADA, EVE))
+    both = f"{{age: [{{recipient: {ADA}, enc: x}}, {{recipient: {EVE}, enc: x}}]}}"
+    found = compared(tree({PATH: groups(f"{one}, {two}")}, rules=None), tree({PATH: groups(both)}, rules=None))
+    told = {one.field: (one.before, one.after) for one in found.differences}
+    assert told == {"key_groups": (f"(age {ADA}) and (age {EVE})", None), "shamir_threshold": ("2", None)}
 
 
 def test_another_owner_is_to_be_looked_at_first() -> None:
