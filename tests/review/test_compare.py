@@ -53,6 +53,24 @@ def test_a_tree_does_not_differ_from_itself(names: list[str]) -> None:
     assert found.files == 0
 
 
+_VALUES: Final = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["v1", "v2", "v3"]), min_size=1)
+
+
+@given(before=_VALUES, after=_VALUES)
+@settings(max_examples=50)
+def test_every_key_that_differs_is_told_once_and_no_other(before: dict[str, str], after: dict[str, str]) -> None:
+    """Whatever came, went and changed; a key that seems renamed stands for two."""
+    base, head = (
+        tree({PATH: scope_file({HOST: {"app": {key: sealed(f"{key}{value}") for key, value in each.items()}}})})
+        for each in (before, after)
+    )
+    told = [one for one in compared(base, head).differences if one.key is not None]
+    names = [name for one in told for name in ((one.before, one.after) if one.kind is Kind.KEY_RENAMED else (one.key,))]
+    assert sorted(filter(None, names)) == sorted(
+        key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
+    )
+
+
 def test_values_that_changed_came_and_went_are_told_by_their_ciphertext() -> None:
     """A nonce is random: another ciphertext is another encryption, and nobody makes one without a reason."""
     head = tree({PATH: scope_file(keys("a", "c", "long", a=sealed("new"), long=sealed("long", 40)))})
