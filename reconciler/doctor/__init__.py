@@ -35,7 +35,7 @@ def examine(settings: Settings, observer: Observer, *, offline: bool) -> Checkup
     Raises:
         UsageError: A selector names an unknown target or scope.
     """
-    directory = Directory(root=settings.root, extra_hosts=settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
+    directory = Directory(settings.root, settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
     checks = [*directory.repository_checks(), *directory.file_checks()]
     try:
         chosen = tuple(_chosen(directory, settings.selectors))

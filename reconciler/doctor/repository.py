@@ -1,7 +1,6 @@
 """Git and the files: what can be told without any key. Reads the work tree, as that is what will be committed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -25,17 +24,22 @@ _SOME_FILE: Final = f"{FOLDER}/a/b.yaml"
 """For which git is asked how it would be merged."""
 
 
-@dataclass(frozen=True)
 class Directory:
-    """The directory of the run."""
+    """The directory of the run. What stands in it is read once, when it is first asked for."""
 
-    root: Path
-    extra_hosts: str
-    """What RECONCILER_EXTRA_HOSTS says."""
+    def __init__(self, root: Path, extra_hosts: str) -> None:
+        """Read nothing yet.
+
+        Args:
+            root: Directory that has ``secrets/``.
+            extra_hosts: What RECONCILER_EXTRA_HOSTS says.
+        """
+        self._root = root
+        self._extra_hosts = extra_hosts
 
     @cached_property
     def _checkout(self) -> git.Checkout:
-        return git.Checkout(self.root)
+        return git.Checkout(self._root)
 
     @cached_property
     def sources(self) -> Sources:
@@ -49,7 +53,7 @@ class Directory:
         Raises:
             UsageError: RECONCILER_EXTRA_HOSTS is not a list of hosts.
         """
-        return policy.load(self.sources, policy.parse_extra_hosts(self.extra_hosts))
+        return policy.load(self.sources, policy.parse_extra_hosts(self._extra_hosts))
 
     def repository_checks(self) -> Iterator[Check]:
         """Yield how git stands."""
@@ -70,7 +74,7 @@ class Directory:
             yield from _REPOSITORY.probe(name, look)
 
     def _shallow(self) -> Iterator[Check]:
-        if git.is_shallow(self.root):
+        if git.is_shallow(self._root):
             text = "this clone is shallow: whether a commit builds on the last one applied may not be known"
             yield _REPOSITORY.warn("shallow", text, "git fetch --unshallow; in a pipeline, fetch the whole history")
         else:
@@ -85,8 +89,8 @@ class Directory:
             yield _REPOSITORY.ok("clean", f"{FOLDER}/ and {RULES_FILE} are as committed")
 
     def _merge_driver(self) -> Iterator[Check]:
-        named = unmerged.merge_attribute(self.root, _SOME_FILE) == _DRIVER
-        configured = unmerged.config(self.root, f"merge.{_DRIVER}.driver")
+        named = unmerged.merge_attribute(self._root, _SOME_FILE) == _DRIVER
+        configured = unmerged.config(self._root, f"merge.{_DRIVER}.driver")
         if named and configured:
             yield _REPOSITORY.ok("merge-driver", "git merges scope files key by key")
             return

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reconciler.doctor.probing import Section
 from reconciler.doctor.workspaces import scope_checks
 from reconciler.errors import EXIT_WORKSPACE
-from reconciler.model import Acl, KeyName, Permission, Principal, Prune, ScopeName, fold
+from reconciler.model import LEDGER_SCOPE, Acl, KeyName, Permission, Principal, Prune, ScopeName, fold
 from reconciler.policy import ScopePolicy
 from reconciler.report.checkup import Check, Verdict
 from reconciler.survey import ScopeState
@@ -120,6 +120,40 @@ def test_who_may_only_read_is_told_so(run: Cli, fed: SecretsRepo, workspace_serv
     assert check(found, "scope", "app")["text"].startswith("READ, perhaps WRITE")
     assert check(found, "scope", "edge")["text"]
     assert found.exit_code in {0, EXIT_WORKSPACE}
+
+
+def test_who_is_no_operator_is_told_so(run: Cli, fed: SecretsRepo, workspace_server: WorkspaceServer) -> None:
+    """Before an apply is refused."""
+    fed.targets({"prod": {**workspace_server.fields, "operators": ["deploy@example.com"]}}).commit()
+    found = run("doctor", "--timeout", "5", "-o", "json").expect()
+    assert check(found, "operator")["verdict"] == "warn"
+    assert "deploy@example.com" in check(found, "operator")["advice"]
+
+
+def test_a_ledger_that_somebody_else_can_write_to_is_a_failure(
+    run: Cli, fed: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """An apply would be refused; what to do about it stands there."""
+    run("apply", "prod", "--yes").expect()
+    workspace_server.call("POST", "acls/put", scope=LEDGER_SCOPE, principal="user@example.com", permission="WRITE")
+    found = run("doctor", "-o", "json").expect(6)
+    assert check(found, "ledger")["verdict"] == "fail"
+    assert "user@example.com" in check(found, "ledger")["text"] + check(found, "ledger")["advice"]
+
+
+def test_a_profile_for_another_host_is_told_before_anything_is_asked(
+    run: Cli, fed: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """On this machine alone it is wrong."""
+    config = fed.root.parent / "databrickscfg"
+    config.write_text("[mine]\nhost = https://adb-9.9.azuredatabricks.net\ntoken = dapi-Canary\n")
+    fields = {"workspace": {"host": workspace_server.emulator.url, "profile": "mine"}}
+    fed.targets({"prod": fields}).commit()
+    workspace_server.traffic()
+    found = run("doctor", "-o", "json", env={"DATABRICKS_CONFIG_FILE": str(config)}).expect(4)
+    assert check(found, "profile")["verdict"] == "fail"
+    assert workspace_server.traffic() == []
+    assert "Canary" not in found.stdout
 
 
 def test_a_file_that_does_not_open_is_named(run: Cli, fed: SecretsRepo) -> None:
