@@ -291,7 +291,8 @@ class Rendering:
         return lines
 
     def _column(self, laid: LaidMapping) -> int:
-        return column_of(self._text, laid.entries[0].key.start) if laid.entries else 0
+        # Of a mapping whose first key stands behind a question mark, that of the question mark.
+        return column_of(self._text, laid.start) if laid.entries else 0
 
     def _replace(self, start: int, end: int, text: str) -> None:
         self.splices.append(Splice(start=start, end=end, text=text))

@@ -243,6 +243,18 @@ def test_new_keys_stand_in_front_of_comments_of_what_follows(desk: Desk) -> None
             {"a": "z", "b": {"c": "y"}},
             id="question-marks",
         ),
+        pytest.param(
+            "secrets:\n  ? a\n  : x\n",
+            Put(path=("secrets", "b"), value="z"),
+            {"a": "x", "b": "z"},
+            id="behind-question-marks",
+        ),
+        pytest.param(
+            'secrets:\n  ? "\\N"\n  : x\n  b: z\n',
+            Rename(path=("secrets", "\x85"), name="c"),
+            {"c": "x", "b": "z"},
+            id="odd-key",
+        ),
     ],
 )
 def test_layouts_that_sops_would_not_write(text: str, edit: Edit, expected: object, desk: Desk) -> None:
