@@ -1,6 +1,5 @@
 """From what a version of a file says to what another one says: the edits between them. Pure."""
 
-import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -51,13 +50,8 @@ def _path(tree: Tree, place: Slot, fallback: Tree | None = None) -> tuple[str, .
 
 
 def _written(value: Value) -> TextTree:
-    raw = value.text.reveal()
-    if value.form is not Form.TEXT:
-        return {value.form.value: raw.decode()}
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:  # sops encrypts such a text where the plaintext has a !!binary
-        return {Form.BASE64.value: base64.b64encode(raw).decode("ascii")}
+    text = value.text.reveal().decode()
+    return text if value.form is Form.TEXT else {value.form.value: text}
 
 
 def field_edits(before: Tree, after: Tree) -> tuple[pysops.Edit, ...]:

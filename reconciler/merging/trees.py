@@ -86,7 +86,7 @@ class Value:
 
     form: Form
     text: SecretValue
-    """The text as it stands in the file once decrypted: of base64 the letters, not what they stand for."""
+    """UTF-8 as it stands in the file once decrypted: of base64 the letters, not what they stand for."""
 
 
 class Absent(enum.Enum):

@@ -4,6 +4,7 @@ Its policy is checked first, as far as it concerns that file alone: of a merge t
 one side or the other, and ``.sops.yaml`` may be of either.
 """
 
+import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,7 +178,7 @@ def tree_of(file: ScopeFile, opened: Mapping[str, object]) -> Tree:
         for entry in feed.keys:
             node = below[entry.name]
             text = node if entry.form is Form.TEXT else _below(below, entry.name)[entry.form.value]
-            values[secret_slot(feed.host_key, feed.scope, entry.name)] = Value(form=entry.form, text=_secret(text))
+            values[secret_slot(feed.host_key, feed.scope, entry.name)] = _value(entry.form, text)
     return _tree(file, values, is_known=True)
 
 
@@ -240,8 +241,11 @@ def _below(node: object, name: str) -> Mapping[str, object]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _secret(text: object) -> SecretValue:
-    return SecretValue(text if isinstance(text, bytes) else str(text).encode())
+def _value(form: Form, text: object) -> Value:
+    if isinstance(text, bytes) and form is Form.TEXT:
+        # Not UTF-8: sops encrypts bytes as they are where the plaintext has a !!binary. As text nobody can put them.
+        return Value(form=Form.BASE64, text=SecretValue(base64.b64encode(text)))
+    return Value(form=form, text=SecretValue(text if isinstance(text, bytes) else str(text).encode()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -363,3 +363,26 @@ def test_fields_stand_in_their_order(desk: Desk) -> None:
     read = desk.read(outcome.data)
     assert list(read) == ["acls", "prune", "rotation", "version", "s/a", "s/b"]
     assert read["acls"] == ["<READ a'b #c>"]
+
+
+def test_names_that_one_side_respelt(desk: Desk) -> None:
+    """Scope and key are spelt as that side has it, with what the other one changed below them."""
+    base = desk.file({"s/a": "1", "s/b": "2"})
+    respelt = desk.change(
+        base,
+        pysops.Rename(path=("secrets", desk.host, "s", "a"), name="A"),
+        pysops.Rename(path=("secrets", desk.host, "s"), name="S"),
+    )
+    outcome = desk.merge(base, desk.put(base, a="1+", c="3"), respelt)
+    assert outcome.data is not None
+    assert desk.read(outcome.data) == {"version": 1, "S/A": "1+", "S/b": "2", "S/c": "3"}
+
+
+def test_text_that_is_not_utf_8_keeps_its_bytes(desk: Desk, sops: SopsTool) -> None:
+    """Another program may have encrypted bytes as they are: where they are put anew, they are written as base64."""
+    base = desk.file({"s/a": "1"})
+    text = f"version: 1\nsecrets: {{{desk.host}: {{s: {{a: '1', raw: !!binary /wA=}}}}}}\n"
+    theirs = sops.encrypt(text.encode(), (desk.key.recipient,), encrypted_regex="^secrets$")
+    outcome = desk.merge(base, desk.put(base, b="2"), theirs)
+    assert outcome.data is not None
+    assert desk.read(outcome.data)["s/raw"] == {"base64": "/wA="}
