@@ -135,13 +135,20 @@ def _spans(text: str) -> list[_Span]:
 
 
 def _end_of_block(text: str, start: int, end: int) -> int:
-    # libyaml reads on to the next thing that stands in the file; empty lines between belong to nobody.
+    """Return the place behind the last line of a block; libyaml goes on to the next thing that stands in the file.
+
+    Empty lines behind belong to nobody, unless the sign says that they are kept. Lines of white space may be content.
+    """
     first_line = text.find("\n", start)
-    keeps = "+" in text[start : end if first_line < 0 else first_line].split("#", maxsplit=1)[0]
-    body = text[start:end]
-    if not keeps:
-        return start + len(body.rstrip())
-    return start + len(body.rstrip(" ").removesuffix("\n").removesuffix("\r"))
+    keeps = "+" in text[start : end if first_line < 0 else first_line].partition("#")[0]
+    line = line_start(text, end)
+    if line > start and not text[line:end].strip(" "):
+        end = line
+    while not keeps and text.endswith(("\n\n", "\n\r\n"), start, end):
+        end -= 2 if text.endswith("\r\n", start, end) else 1
+    if text.endswith("\n", start, end):
+        end -= 2 if text.endswith("\r\n", start, end) else 1
+    return end
 
 
 def _laid(node: Node, text: str, spans: Iterator[_Span], *, flow: bool) -> LaidNode:
