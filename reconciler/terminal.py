@@ -273,8 +273,9 @@ def _report_failure(
     if form == "text" and output_file is None:
         return
     if document is not None:
-        # People read on stderr what it says.
-        _emit(document(settings, error)) if output_file is None else _keep(document(settings, error), output_file, "")
+        if form == "json":  # people read on stderr what it says
+            told = document(settings, error)
+            _emit(told) if output_file is None else _keep(told, output_file, "")
         return
     from reconciler.reconcile import failed_report
 
