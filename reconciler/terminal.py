@@ -273,9 +273,10 @@ def _report_failure(
     if form == "text" and output_file is None:
         return
     if document is not None:
-        if form == "json":  # people read on stderr what it says
-            told = document(settings, error)
-            _emit(told) if output_file is None else _keep(told, output_file, "")
+        if form != "json" and output_file is None:
+            return  # people read it on stderr
+        told = document(settings, error) if form == "json" else _indented(lines_of(error))
+        _emit(told) if output_file is None else _keep(told, output_file, "")
         return
     from reconciler.reconcile import failed_report
 
@@ -284,6 +285,13 @@ def _report_failure(
     except UsageError:  # no target is named, which is the error itself
         settings = replace(settings, everything=True)
     print_report(failed_report(settings, error), form, output_file)
+
+
+def _indented(lines: tuple[str, ...]) -> str:
+    """Return lines as text, which in Markdown is a block of code: what is quoted in them stays what it is."""
+    from reconciler.report import escape_text
+
+    return "".join(f"    {escape_text(line)}\n" for line in lines)
 
 
 def ask(planned: "RunReport") -> bool | None:
