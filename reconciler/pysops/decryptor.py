@@ -148,6 +148,7 @@ class Unlocker:
         """Whether the program may have to ask for a passphrase, or for a touch of a token."""
         return self.identities.look_everywhere().needs_sops
 
+    @frameless
     def data_key(self, file: LockedFile) -> bytes:
         """Return the data key of a file, for whoever writes it anew with the same one.
 

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler import pysops
 from reconciler.pysops import ArgumentError, Edit, Put, Remove, Rename
-from tests.pysops.writing.desk import NOW, WRITTEN, Desk, below, envelopes, locked
+from tests.pysops.writing.desk import NOW, PLAIN, WRITTEN, Desk, below, envelopes, locked
 
 
 _FLOW = "secrets: {a: x, b: [y]}\n"
@@ -75,9 +75,6 @@ def test_a_value_is_replaced_where_it_stands(desk: Desk, theirs: bytes) -> None:
         pytest.param([Put(path=("secrets", "E"), value="")], {'- "y"\n': '- "y"\n    E: ""\n'}, id="empty-text"),
         pytest.param([Put(path=("secrets", "A"), value="")], {"A: one\n": 'A: ""\n'}, id="emptied-text"),
         pytest.param([Remove(path=("secrets", "A"))], {"    A: one\n": ""}, id="remove-first"),
-        pytest.param(
-            [Remove(path=("secrets", "B"))], {"    # of two\n    B: two\n": ""}, id="remove-with-comment-beside"
-        ),
         pytest.param(
             [Remove(path=("secrets", "D", "base64"))], {"    D:\n        base64: AAEC\n": ""}, id="remove-with-above"
         ),
@@ -197,6 +194,13 @@ def test_comments_below_what_is_removed_go_with_it(desk: Desk) -> None:
     text = b"secrets:\n    a:\n        b: x\n        # one\n\n        # two\n    # three\n    c: y\n"
     ours = desk.ours(text)
     assert desk.shown(desk.change(ours, Remove(path=("secrets", "a")))) == 'secrets:\n    # three\n    c: "y"\n'
+
+
+def test_a_comment_beside_what_is_removed_goes_with_it(desk: Desk) -> None:
+    """One above stays: it may be about more than the one key."""
+    made = desk.change(desk.ours(), Remove(path=("secrets", "B")), Remove(path=("secrets", "A")))
+    expected = desk.shown(desk.theirs(PLAIN)).replace("    # of two\n    B: two\n", "").replace("    A: one\n", "")
+    assert desk.shown(made) == expected
 
 
 def test_new_keys_stand_in_front_of_comments_of_what_follows(desk: Desk) -> None:

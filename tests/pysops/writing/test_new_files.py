@@ -47,7 +47,8 @@ def test_a_new_file_looks_like_one_of_sops(selector: str, further: tuple[str, ..
     """Line by line, but for what is random."""
     here = Desk(sops=desk.sops, key=desk.key, selector="\n    ".join((selector, *further)).strip())
     ours, theirs = here.ours(), here.theirs()
-    assert _shape(ours) == _shape(theirs)
+    if desk.sops.version >= (3, 13):  # older ones put comments above, and order fields otherwise
+        assert _shape(ours) == _shape(theirs)
     assert here.shown(ours) == here.shown(theirs)
     assert here.read(ours) == here.read(theirs)
     assert f'    lastmodified: "{WRITTEN}"\n'.encode() in ours
