@@ -52,16 +52,14 @@ def _apply(program: SopsBinary, copy: Path, file: LockedFile, edit: Edit) -> Non
 
 def _remove(program: SopsBinary, copy: Path, file: LockedFile, path: tuple[str, ...]) -> None:
     # With the mappings above that would be left empty.
-    values: object = _values(program, copy, file)
+    above: object = _values(program, copy, file)
     shortest = path
-    for length in range(1, len(path)):
-        values = values.get(path[length - 1]) if isinstance(values, dict) else None
-        if not isinstance(values, dict):
+    for length, part in enumerate(path):
+        if not isinstance(above, dict) or part not in above:
             return
-        if len(values) > 1:
-            shortest = path
-        elif len(shortest) == len(path):
-            shortest = path[:length]
+        if len(above) > 1 or not length:
+            shortest = path[: length + 1]
+        above = above[part]
     if len(shortest) == 1 < len(path):
         raise ArgumentError("no value would be left below a field at the top of the file")
     program.unset(copy, shortest, named=file.named)

@@ -45,7 +45,9 @@ def test_how_a_text_is_written(text: str, expected: str) -> None:
     assert value_text(text, indent=2) == expected
 
 
-_TEXT = st.text(st.one_of(st.sampled_from("ab \t\n\r:#-?{}[]&*!|>%@`,\"'\\/~=<.0"), st.characters(codec="utf-8")), max_size=12)
+_TEXT = st.text(
+    st.one_of(st.sampled_from("ab \t\n\r:#-?{}[]&*!|>%@`,\"'\\/~=<.0"), st.characters(codec="utf-8")), max_size=12
+)
 
 
 @settings(max_examples=100)
