@@ -22,6 +22,7 @@ from reconciler.pysops.sops_metadata import METADATA_KEY
 
 
 _TO_COLON: Final = re.compile(r"\s*:")
+_REST_OF_LINE: Final = re.compile(r"[^\r\n]*")
 _BLOCK_STYLES: Final = frozenset({"|", ">"})
 
 
@@ -190,6 +191,12 @@ def before_space(text: str, at: int) -> int:
     while at > 0 and text[at - 1] in " \t":
         at -= 1
     return at
+
+
+def before_line_break(text: str, at: int) -> int:
+    """Return the end of the line of a position, its line break not included."""
+    found = _REST_OF_LINE.match(text, at)
+    return at if found is None else found.end()
 
 
 def column_of(text: str, at: int) -> int:

@@ -11,13 +11,11 @@ from reconciler.pysops.writing.plain_yaml import value_text
 from reconciler.pysops.writing.planned import PlannedLeaf, PlannedMapping, PlannedNode, PlannedSequence
 from reconciler.pysops.writing.rendering import INDENT
 from reconciler.pysops.writing.sealing import Sealer, comment_bound_to
-from reconciler.pysops.writing.splices import Splice
+from reconciler.pysops.writing.splices import Splice, written_over
 
 
 _ONE_LINE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff]*")
 """What a comment may hold."""
-
-_REST_OF_LINE: Final = re.compile(r"[^\r\n]*")
 
 
 class Opening:
@@ -97,9 +95,4 @@ class Opening:
             written = value_text(text, indent=column + INDENT, flow=laid.flow, line_break=self._break)
         else:
             written = text.lower() if leaf.kind == "bool" else text
-        first, line_break, rest = written.partition(self._break)
-        self.splices.append(Splice(start=laid.start, end=laid.end, text=first))
-        if rest:  # behind the comment, if there is one beside the value
-            found = _REST_OF_LINE.match(self._text, laid.end)
-            end = laid.end if found is None else found.end()
-            self.splices.append(Splice(start=end, end=end, text=line_break + rest))
+        self.splices += written_over(self._text, laid.start, laid.end, written)

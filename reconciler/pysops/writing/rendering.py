@@ -34,7 +34,7 @@ from reconciler.pysops.writing.planned import (
     PlannedSequence,
 )
 from reconciler.pysops.writing.sealing import Sealer, bound_to, comment_bound_to
-from reconciler.pysops.writing.splices import Splice
+from reconciler.pysops.writing.splices import Splice, written_over
 
 
 INDENT: Final = 4
@@ -195,7 +195,8 @@ class Rendering:
             self._put_token(old, entry.colon, self._token(value, path, indent, flow=old.flow, matched=matched))
             return
         column = column_of(self._text, entry.key.start)
-        self._replace(entry.colon, entry.end, self._behind_colon(value, path, column, matched=matched))
+        behind = self._behind_colon(value, path, column, matched=matched)
+        self.splices += written_over(self._text, entry.colon, entry.end, behind)
 
     def _laid(self, node: PlannedNode, path: KeyPath, column: int, colon: int, *, matched: bool) -> None:
         match node:
@@ -207,7 +208,8 @@ class Rendering:
                     self._put_token(laid, colon, token)
             case PlannedMapping():
                 if node.laid is not None and node.laid.flow and _is_rebuilt(node):
-                    self._replace(colon, node.laid.end, self._behind_colon(node, path, column, matched=matched))
+                    behind = self._behind_colon(node, path, column, matched=matched)
+                    self.splices += written_over(self._text, colon, node.laid.end, behind)
                 else:
                     self._mapping(node, path, matched=matched)
             case PlannedSequence():
@@ -221,9 +223,9 @@ class Rendering:
         if token is None:
             return
         if laid.start == laid.end:
-            self._replace(colon, colon, f" {token}")
+            self.splices += written_over(self._text, colon, colon, f" {token}")
         else:
-            self._replace(laid.start, laid.end, token)
+            self.splices += written_over(self._text, laid.start, laid.end, token)
 
     def _token(self, leaf: PlannedLeaf, path: KeyPath, indent: int, *, flow: bool, matched: bool) -> str | None:
         """Return how a value is written; None where it stays as it stands."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from reconciler.pysops.writing.layout import before_line_break
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Splice:
@@ -28,3 +30,16 @@ def spliced(text: str, splices: Iterable[Splice]) -> str:
         at = splice.end
     parts.append(text[at:])
     return "".join(parts)
+
+
+def written_over(text: str, start: int, end: int, value: str) -> tuple[Splice, ...]:
+    """Return what puts a value in the place of a part; the lines of a block stand behind a comment beside that."""
+    first, line_break, rest = value.partition("\n")
+    if not line_break:
+        return (Splice(start=start, end=end, text=value),)
+    stop = before_line_break(text, end)
+    carriage = "\r" if first.endswith("\r") else ""
+    return (
+        Splice(start=start, end=end, text=first.removesuffix("\r")),
+        Splice(start=stop, end=stop, text=f"{carriage}\n{rest}"),
+    )

@@ -203,6 +203,20 @@ def test_a_comment_beside_what_is_removed_goes_with_it(desk: Desk) -> None:
     assert desk.shown(made) == expected
 
 
+@pytest.mark.parametrize("old", ["x", "", "[x, y]", "{x: y}"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_a_block_stands_behind_the_comment_beside_it(old: str, line_break: str, desk: Desk) -> None:
+    """Or the comment would be part of its last line."""
+    text = f"secrets:\n    a: b\nnote: {old} # of the note\nrest: z\n".replace("\n", line_break)
+    made = desk.change(desk.ours(text.encode()), Put(path=("note",), value="one\ntwo\n", plain=True))
+    assert f"note: | # of the note{line_break}    one{line_break}    two{line_break}rest: z".encode() in made.replace(
+        b"|  #", b"| #"
+    )
+    assert desk.read(made)["note"] == "one\ntwo\n"
+    made = desk.change(made, Put(path=("note",), value={"a": ["one\ntwo\n"]}, plain=True))
+    assert desk.read(made)["note"] == {"a": ["one\ntwo\n"]}
+
+
 def test_new_keys_stand_in_front_of_comments_of_what_follows(desk: Desk) -> None:
     """And behind comments of what they follow."""
     text = b"secrets:\n    a:\n        b: x\n        # below b\n# of d\nd: z\n"
