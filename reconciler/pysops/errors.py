@@ -61,9 +61,9 @@ class IdentityError(SopsError):
 
 
 class ArgumentError(SopsError):
-    """What the caller asks for cannot be done, whatever the file holds: a value that is no text, a place without name.
+    """What the caller asks for cannot be done: a value that is no text or would stand in plain, a place without name.
 
-    Raised before anything is read or changed.
+    Raised before anything is changed.
     """
 
 

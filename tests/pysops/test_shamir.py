@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pysops.shamir import combine, divide, multiply
+from reconciler.pysops.shamir import split as split_by_us
 from tests.pysops.secret_sharing import product, split
 
 
@@ -92,3 +93,11 @@ def test_parts_that_are_too_few_make_another_secret(secret: bytes, seed: int, th
 def test_a_part_at_zero_is_the_secret() -> None:
     """No honest part is numbered 0; sops takes it, and so do we, without dividing by it."""
     assert combine([b"secret\x00", b"other!\x01"]) == b"secret"
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(2, 6), st.integers(0, 3), st.randoms())
+def test_what_we_split_is_put_together(secret: bytes, needed: int, more: int, chance: random.Random) -> None:
+    """By as many parts as are needed, whichever they are; each stands at a place of its own."""
+    parts = split_by_us(secret, needed + more, needed)
+    assert len({part[-1] for part in parts}) == needed + more
+    assert combine(chance.sample(parts, needed)) == secret
