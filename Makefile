@@ -16,8 +16,9 @@ SOPS := .tools/sops-$(SOPS_VERSION).made
 # Extras stay, as pip before 24 takes `coverage` for no pin of `coverage[toml]` once there is a newer one.
 LOCK := uv pip compile --quiet --no-strip-extras --universal --generate-hashes --python-version 3.11 --no-header --no-annotate pyproject.toml
 
-# These would send what pip installs somewhere else, or make Python load something else.
-unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
+# These would send what pip installs somewhere else, or make Python load something else, or everything anew each time:
+# without its cache each worker of the tests rewrites the asserts of all of them, for a quarter of a minute.
+unexport PYTHONDONTWRITEBYTECODE PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
 .PHONY: help setup plan reconcile apply test coverage fuzz lint bench golden reformat lock clean

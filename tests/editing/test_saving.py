@@ -44,12 +44,10 @@ def test_no_folder_is_a_link(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (tmp_path / "secrets").symlink_to(outside)
-    for work in (
-        lambda: put_file(tmp_path, "secrets/app.yaml", None, b"new"),
-        lambda: remove_file(tmp_path, "secrets/app.yaml", b"old"),
-    ):
-        with pytest.raises(Refused, match="no folder"):
-            work()
+    with pytest.raises(Refused, match="no folder"):
+        put_file(tmp_path, "secrets/app.yaml", None, b"new")
+    with pytest.raises(Refused, match="no folder"):
+        remove_file(tmp_path, "secrets/app.yaml", b"old")
     assert list(outside.iterdir()) == []
 
 
