@@ -5,10 +5,11 @@ the talk. Rooms are imported by the commands that need them, so that ``--help`` 
 modules of this package by what they are about.
 """
 
+import errno
 import gc
 import signal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -16,6 +17,12 @@ from reconciler import __version__, terminal
 from reconciler.cli import auditing, editor, importing, looking, merging, reviewing, rotating, runs, setting, starting
 from reconciler.cli.options import Context
 from reconciler.errors import EXIT_INTERRUPTED, EXIT_WORKSPACE, ReconcilerError
+
+
+_FULL: Final = (
+    "error: what the command had to say could not be written: no space left",
+    "  what it was to do may be done; look with git status, or reconciler plan",
+)
 
 
 class _Failure(click.ClickException):
@@ -54,10 +61,14 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ReconcilerError as error:
             raise _Failure(terminal.lines_of(error), error.exit_code) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             raise _Failure(("interrupted; run again to finish what was begun",), EXIT_INTERRUPTED) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename is not None:
+                raise _Failure(terminal.crash_lines(error), EXIT_WORKSPACE) from None
+            raise _Failure(_FULL, EXIT_WORKSPACE) from None
         except Exception as error:  # noqa: BLE001  # a bug must not print values: messages may quote them
             raise _Failure(terminal.crash_lines(error), EXIT_WORKSPACE) from None
 

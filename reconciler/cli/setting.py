@@ -48,12 +48,12 @@ def set_(
       reconciler set prod/payments keystore.p12 --from-file keystore.p12
     """
     from reconciler.editing import Draft
-    from reconciler.editing.setting import set_key, spots_of
+    from reconciler.editing.setting import again, set_key, spots_of
 
-    draft = Draft(context.settings(decryptor=decryptor))
-    spots_of(draft, selectors)  # a misspelt target must show before somebody has typed a value
+    settings = context.settings(decryptor=decryptor)
+    spots_of(Draft(settings), selectors)  # a misspelt target must show before somebody has typed a value
     value = read_value(f"Value of {key}", source)
-    _tell(context, key, set_key(draft, selectors, key, value, file=file))
+    _tell(context, key, again(settings, lambda draft: set_key(draft, selectors, key, value, file=file)))
 
 
 @click.command()
@@ -74,11 +74,10 @@ def unset(
       reconciler unset prod/payments db-password
       reconciler unset dev/payments prod/payments smtp-host --if-exists
     """
-    from reconciler.editing import Draft
-    from reconciler.editing.setting import unset_key
+    from reconciler.editing.setting import again, unset_key
 
-    draft = Draft(context.settings(decryptor=decryptor))
-    found = unset_key(draft, selectors, key, if_exists=if_exists)
+    settings = context.settings(decryptor=decryptor)
+    found = again(settings, lambda draft: unset_key(draft, selectors, key, if_exists=if_exists))
     if not found:
         click.echo("no changes: no scope has that key")
     _tell(context, key, found)
@@ -99,11 +98,10 @@ def rename(context: Context, /, *, selectors: tuple[str, ...], old: str, new: st
     Examples:
       reconciler rename prod/payments db-pass db-password
     """
-    from reconciler.editing import Draft
-    from reconciler.editing.setting import rename_key
+    from reconciler.editing.setting import again, rename_key
 
-    draft = Draft(context.settings(decryptor=decryptor))
-    _tell(context, f"{old} -> {new}", rename_key(draft, selectors, old, new))
+    settings = context.settings(decryptor=decryptor)
+    _tell(context, f"{old} -> {new}", again(settings, lambda draft: rename_key(draft, selectors, old, new)))
 
 
 def _tell(context: Context, key: str, outcomes: "Iterable[Outcome]") -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_CUT_BYTES: Final = 1_023 if sys.platform == "darwin" else 4_095
+"""Where a terminal cuts a line off (termios(3), "Canonical and noncanonical mode"): what is as long may have been
+longer."""
+
 _STDIN: Final = "-"
 
 
@@ -109,10 +113,17 @@ def _typed(label: str) -> bytes:
         text: str = click.prompt(
             label, hide_input=True, confirmation_prompt="Once more", err=True, default="", show_default=False
         )
-    except click.Abort:
-        click.echo(err=True)
-        raise UsageError("no value was given; nothing was written") from None
-    return text.encode(errors="surrogateescape")
+        raw = text.encode(errors="surrogateescape")
+    except UnicodeDecodeError:  # its message quotes what was typed
+        raise UsageError(
+            "what was typed is not text in UTF-8", advice="give it through a pipe, or by --from-file FILE"
+        ) from None
+    if len(raw) >= _CUT_BYTES:
+        raise UsageError(
+            "the value is too long to be typed: a terminal cuts off a line without a word",
+            advice="give it through a pipe, or by --from-file FILE",
+        )
+    return raw
 
 
 def _of_file(path: Path, most: int) -> bytes:

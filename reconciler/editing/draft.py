@@ -4,6 +4,7 @@ A draft knows which file feeds what, unlocks files when somebody asks for what i
 memory. Saving checks everything that `validate` would, over all files together; then each file is replaced in one step.
 """
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,9 @@ from typing import Final
 from reconciler import git, policy, pysops
 from reconciler.desired import Keys, keys_for, named_for, problem_of, values_of
 from reconciler.editing.forms import plain_scope_file, written
-from reconciler.editing.saving import put_file, remove_file
-from reconciler.errors import CannotDecrypt, InvalidInput, Problem, ReconcilerError, UsageError, escaped, some_of
+from reconciler.editing.places import check_place
+from reconciler.editing.saving import FileChange, locked, put_files
+from reconciler.errors import CannotDecrypt, InvalidInput, Problem, UsageError, escaped, some_of
 from reconciler.model import KeyName, ScopeName, SecretValue, fold, is_key_name, is_scope_name
 from reconciler.policy import Policy, Sources, Target
 from reconciler.policy.crossing import ScopeId
@@ -67,18 +69,20 @@ class Held:
 class Draft:
     """The files of the work tree, as they will be."""
 
-    def __init__(self, settings: Settings, *, now: datetime | None = None) -> None:
+    def __init__(self, settings: Settings, *, now: datetime | None = None, has_lock: bool = False) -> None:
         """Read the work tree.
 
         Args:
             settings: Where it is, and which keys there are.
             now: What files will say of when they were changed; aware. None: the time of the clock.
+            has_lock: Whether the caller holds `saving.locked`, as `again` does.
 
         Raises:
             InvalidInput: targets.yaml or ``.sops.yaml`` breaks a rule, so that nobody can tell what goes where.
             UsageError: RECONCILER_EXTRA_HOSTS is not a list of hosts.
         """
         self._settings = settings
+        self._has_lock = has_lock
         self._now = datetime.now(UTC) if now is None else now
         self._extra_hosts = policy.parse_extra_hosts(settings.environ.get("RECONCILER_EXTRA_HOSTS", ""))
         self._before = git.read_work_tree(settings.root)
@@ -174,6 +178,18 @@ class Draft:
                     return (_SECRETS, feed.host_key, feed.scope, entry.name)
         return None
 
+    def is_alone(self, path: str, place: Sequence[str]) -> bool:
+        """Tell whether nothing else stands below ``secrets`` of a file, values that break a rule included."""
+        node: pysops.Node = self.scope_file(path).document.root
+        for name in place:
+            if not isinstance(node, pysops.Mapping):
+                return False
+            below = {entry.key.text: entry.value for entry in node.entries}
+            if name not in below or (node is not self.scope_file(path).document.root and len(below) > 1):
+                return False
+            node = below[name]
+        return True
+
     def _feeds(self, spot: Spot) -> tuple[tuple[ScopeFile, Feed], ...]:
         return tuple((part.file, part.feed) for part in self.policy.contributions.get(spot.id, ()))
 
@@ -207,8 +223,8 @@ class Draft:
         file = self.scope_file(path)
         if file.metadata is None:
             raise InvalidInput(file.problems)
-        target = self._one_target(path)
-        named = file.named if target is None else named_for(file, target)
+        targets = self._targets_of(path)
+        named = named_for(file, targets[0]) if targets and all(one.embedded for one in targets) else file.named
         return LockedFile.read(file.document, named)
 
     def opened(self, path: str) -> Mapping[str, object]:
@@ -230,6 +246,15 @@ class Draft:
             raise CannotDecrypt((problem_of(error, self.scope_file(path), None, keys.identities.sources),)) from None
         self._opened[path] = (data, values)
         return values
+
+    def check_hosts(self) -> None:
+        """Make sure that every host in the files is that of a target: else keys would be looked for, and not found.
+
+        Raises:
+            InvalidInput: One is not, as while a move is half done (`retarget`).
+        """
+        if strangers := tuple(problem for problem in self.policy.problems() if problem.rule == "unknown-host"):
+            raise InvalidInput(strangers)
 
     def held(self, path: str) -> tuple[Held, ...]:
         """Return every key of a file that feeds a known target, unlocked, in file order.
@@ -295,31 +320,45 @@ class Draft:
         rules = self.policy.rules.file
         return self._settings.root / (RULES_FILE if rules is None else rules.path)
 
-    def _one_target(self, path: str) -> Target | None:
-        """Return the one target that a file is for, as its hosts say, or its folder where there is no file yet."""
+    def _targets_of(self, path: str) -> tuple[Target, ...]:
+        """Return the targets that a file is for, as its hosts say, or its folder where there is no file yet."""
         file = next((file for file in self.policy.files if file.path == path), None)
         targets = self.policy.targets
         if file is not None and file.feeds:
             hosts = {feed.host_key for feed in file.feeds}
-            fed = [target for target in targets.targets if target.host_key in hosts]
-        else:
-            named = targets.named(path.split("/")[1]) if path.count("/") > 1 else None
-            fed = [] if named is None else [named]
-        return fed[0] if len(fed) == 1 else None
+            return tuple(target for target in targets.targets if target.host_key in hosts)
+        named = targets.named(path.split("/")[1]) if path.count("/") > 1 else None
+        return () if named is None else (named,)
 
     def _keys_for(self, path: str) -> Keys:
-        """Return the keys that open a file: those of the environment, unless it is for one embedded target alone."""
-        target = self._one_target(path)
-        name = target.name if target is not None and target.embedded else None
+        """Return the keys that open a file: of the embedded targets that it feeds, or those of the environment.
+
+        Where it feeds several, the first that is among its recipients.
+        """
+        targets = self._targets_of(path)
+        embedded = [self._keys_of(target) for target in targets if target.embedded]
+        if len(targets) == len(embedded) == 1:
+            return embedded[0]
+        recipients = {recipient.name for recipient in self._recipients_of(path)}
+        fitting = (keys for keys in embedded if recipients.intersection(keys.identities.recipients))
+        return next(fitting, self._keys_of(None))
+
+    def _recipients_of(self, path: str) -> tuple[pysops.Recipient, ...]:
+        file = next((file for file in self.policy.files if file.path == path), None)
+        return () if file is None or file.metadata is None else file.metadata.recipients
+
+    def _keys_of(self, target: Target | None) -> Keys:
+        """Return the keys of an embedded target, or for None those of the environment; gathered once."""
+        name = None if target is None else target.name
         if name not in self._keys:
             settings = self._settings
-            if target is not None and target.embedded:
+            if target is None:
+                identities = pysops.Identities.from_environment(settings.environ, settings.home)
+                self._keys[name] = Keys(identities=identities, environ=settings.environ)
+            else:
                 self._keys[name] = keys_for(
                     target, self._before, root=settings.root, environ=settings.environ, home=settings.home
                 )
-            else:
-                identities = pysops.Identities.from_environment(settings.environ, settings.home)
-                self._keys[name] = Keys(identities=identities, environ=settings.environ)
         return self._keys[name]
 
     # Changes
@@ -424,8 +463,7 @@ class Draft:
         """
         if self.bytes_of(path) is not None:
             raise UsageError(f"{escaped(path)} exists already", advice="name another file")
-        if not path.startswith(f"{FOLDER}/") or not path.endswith((".yaml", ".yml")) or ".." in Path(path).parts:
-            raise UsageError(f"{escaped(path)} is no place for a scope file", advice=f"name a *.yaml below {FOLDER}/")
+        check_place(path)
         rule = self.rule(path)
         destination = self._settings.root / path
         self.replace(
@@ -487,34 +525,23 @@ class Draft:
         return tuple(found)
 
     def save(self) -> tuple[str, ...]:
-        """Write what was drafted, file by file, each in one step; return the paths, sorted.
+        """Write what was drafted, each file in one step; return the paths, sorted, targets.yaml last.
 
         Raises:
             InvalidInput: It would break a rule that was kept before. Nothing was written.
-            Refused: Somebody changed a file meanwhile.
-            ReconcilerError: A file cannot be written. Says which others were.
+            ChangedMeanwhile: Somebody changed a file meanwhile.
+            ReconcilerError: A file cannot be written. See `put_files`.
         """
         if problems := self.new_problems():
             raise InvalidInput(problems)
         # targets.yaml last: of a move that is cut off, the files that are done name a host that no target has, and the
         # same command finds the rest. The other way round nobody would know the old host any more.
         paths = tuple(sorted(self.changed, key=TARGETS_FILE.__eq__))
-        for index, path in enumerate(paths):
-            try:
-                self._save(path)
-            except ReconcilerError as error:
-                if index:
-                    done = some_of([escaped(one) for one in paths[:index]])
-                    raise type(error)(f"{error}; already written: {done}", advice=error.advice) from None
-                raise
+        before = self._before.files
+        changes = [FileChange(path=path, before=before.get(path), after=self._files.get(path)) for path in paths]
+        with contextlib.nullcontext() if self._has_lock else locked(self._settings.root):
+            put_files(self._settings.root, changes)
         return paths
-
-    def _save(self, path: str) -> None:
-        before, after = self._before.files.get(path), self._files.get(path)
-        if after is not None:
-            put_file(self._settings.root, path, before, after)
-        elif before is not None:
-            remove_file(self._settings.root, path, before)
 
 
 def _form_of(key: KeyName, value: SecretValue) -> TextTree:

@@ -1,61 +1,118 @@
-"""Putting files into the work tree, each in one step: whoever looks, or is killed, finds the old one or the new one."""
+"""Putting files into the work tree, each in one step: whoever looks, or is killed, finds the old one or the new one.
 
+Several at once are all written beside their places first, so that a full disk or a folder that must not be written
+shows before the first of them is exchanged. What is ours takes turns by a lock on the directory of the run, which the
+system takes back when a process is killed. Others, such as the sops program, know no lock: each file is compared once
+more right before it is exchanged.
+"""
+
+import contextlib
 import os
+import re
 import stat
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from reconciler.errors import ReconcilerError, Refused, escaped
-from reconciler.pysops import DocumentError
-from reconciler.pysops.binary.replacing import replace_file
+from reconciler.errors import ReconcilerError, Refused, escaped, some_of
+from reconciler.policy.sources import FOLDER
 
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _NEW_MODE: Final = 0o644
 """What is in them is encrypted, or plain on purpose; the umask of the user takes away from it."""
 
+_STAGED: Final = re.compile(r"\..+\.[a-z0-9_]{8}\.new")
+"""What a killed command has left: names as `tempfile.mkstemp` makes them."""
+
+
+class ChangedMeanwhile(Refused):
+    """Somebody changed a file since it was read; it was left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """What becomes of one file."""
+
+    path: str
+    """Relative to the directory of the run, with forward slashes."""
+
+    before: bytes | None = field(repr=False)
+    """What must stand there still; None: nothing may."""
+
+    after: bytes | None = field(repr=False)
+    """What will; None: nothing."""
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Keep other commands of ours from writing files of the same directory meanwhile; wait for one that does.
+
+    Not reentrant. Where the file system has no locks, nobody waits.
+    """
+    try:
+        descriptor = os.open(root, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
 
 def put_file(root: Path, path: str, before: bytes | None, after: bytes) -> None:
-    """Write one file.
+    """Write one file, with the lock; see `put_files`."""
+    with locked(root):
+        put_files(root, [FileChange(path=path, before=before, after=after)])
+
+
+def put_files(root: Path, changes: Sequence[FileChange]) -> None:
+    """Write and delete files, in the order given. Call it with the lock.
 
     Args:
         root: directory of the run.
-        path: of the file, relative to it, with forward slashes.
-        before: what must stand there still; None: nothing may.
-        after: what will.
+        changes: what becomes of each.
 
     Raises:
-        Refused: somebody changed the file meanwhile, or a folder above it is a link. It is as it was.
-        ReconcilerError: the disk or its permissions do not allow it. It is as it was.
+        ChangedMeanwhile: somebody changed a file. It is as they left it; says which others were written.
+        Refused: a folder above a file is a link. Nothing was written.
+        ReconcilerError: the disk or its permissions do not allow it; as a rule nothing was written, else it says what.
     """
-    check_folders(root, path)
-    if before is None:
-        _create(root / path, path, after)
-        return
-    if not _is_still(root / path, before):
-        raise _changed(path)
+    for change in changes:
+        check_folders(root, change.path)
+    _sweep(root, changes)
+    staged: dict[str, Path] = {}
+    done: list[str] = []
     try:
-        replace_file(root / path, before, after)
-    except DocumentError:
-        raise _unwritable(path) if _is_still(root / path, before) else _changed(path) from None
-
-
-def remove_file(root: Path, path: str, before: bytes) -> None:
-    """Delete a file that is still as it was read.
-
-    Raises:
-        Refused: it is not.
-        ReconcilerError: it cannot be deleted.
-    """
-    check_folders(root, path)
-    if not _is_still(root / path, before):
-        raise _changed(path)
-    try:
-        (root / path).unlink()
-    except OSError:
-        raise ReconcilerError(
-            f"{escaped(path)} cannot be deleted", advice="check the permissions of its folder"
-        ) from None
+        for change in changes:
+            if change.after is not None:
+                staged[change.path] = _staged(root, change, change.after)
+        for change in changes:
+            _check_still(root, change)
+        for change in changes:
+            _exchange(root, change, staged.pop(change.path, None))
+            done.append(escaped(change.path))
+    except ReconcilerError as error:
+        if done:
+            raise type(error)(
+                f"{error}; already written: {some_of(done)}",
+                advice=f"{error.advice}; git diff shows what is written, git restore takes it back",
+            ) from None
+        raise
+    finally:
+        for left in staged.values():
+            left.unlink(missing_ok=True)
+    _settle({(root / change.path).parent for change in changes})
 
 
 def check_folders(root: Path, path: str) -> None:
@@ -73,45 +130,99 @@ def check_folders(root: Path, path: str) -> None:
             )
 
 
-def _create(place: Path, path: str, data: bytes) -> None:
-    staged = None
-    taken = False
+def _sweep(root: Path, changes: Sequence[FileChange]) -> None:
+    """Take away what killed commands have left: with the lock, nobody of ours is about to put it in its place."""
+    folders = {(root / change.path).parent for change in changes}
+    left = [place for folder in folders for place in folder.glob(".*.new")]
+    for place in {*left, *(root / FOLDER).rglob(".*.new")}:
+        if _STAGED.fullmatch(place.name) is not None and place.is_file() and not place.is_symlink():
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+
+def _staged(root: Path, change: FileChange, data: bytes) -> Path:
+    """Write the new content beside its place, on the disk for good; return where."""
+    place = root / change.path
+    staged: Path | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, staged = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".new", dir=place.parent)
+        mode = _NEW_MODE & ~_umask() if change.before is None else stat.S_IMODE(place.stat().st_mode) & 0o777
+        descriptor, name = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".new", dir=place.parent)
+        staged = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(staged).chmod(_NEW_MODE & ~_umask())
-        try:
-            # A link, as a rename would write over what somebody put there meanwhile.
-            os.link(staged, place, follow_symlinks=False)
-        except FileExistsError:
-            taken = True
-        except OSError:  # a file system without hard links
-            taken = os.path.lexists(place)
-            if not taken:
-                Path(staged).replace(place)
-                staged = None
+        staged.chmod(mode)
     except OSError:
-        raise _unwritable(path) from None
+        if staged is not None:
+            staged.unlink(missing_ok=True)
+        _check_still(root, change)  # a file that is gone is not a folder that cannot be written
+        raise _unwritable(change.path) from None
+    return staged
+
+
+def _exchange(root: Path, change: FileChange, staged: Path | None) -> None:
+    """Put a staged file in its place, or take the one there away, if that is still as it was."""
+    place = root / change.path
+    _check_still(root, change)
+    try:
+        if staged is None:
+            place.unlink()
+        elif change.before is not None:
+            staged.replace(place)
+        else:
+            _link(staged, place)
+    except FileExistsError:
+        raise _exists(change.path) from None
+    except OSError:
+        raise _unwritable(change.path) from None
     finally:
         if staged is not None:
-            Path(staged).unlink(missing_ok=True)
-    if taken:
-        raise Refused(f"{escaped(path)} exists by now, and was left as it is", advice="run the command again")
+            staged.unlink(missing_ok=True)
 
 
-def _is_still(place: Path, before: bytes) -> bool:
+def _link(staged: Path, place: Path) -> None:
+    """Give a staged file its name; by a link, as a rename would write over what somebody put there meanwhile."""
     try:
-        return not place.is_symlink() and place.read_bytes() == before
+        os.link(staged, place, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(place):
+            raise FileExistsError from None
+        staged.replace(place)
+
+
+def _check_still(root: Path, change: FileChange) -> None:
+    place = root / change.path
+    if change.before is None:
+        if os.path.lexists(place):
+            raise _exists(change.path)
+        return
+    try:
+        unchanged = not place.is_symlink() and place.read_bytes() == change.before
     except OSError:
-        return False
+        unchanged = False
+    if not unchanged:
+        raise ChangedMeanwhile(
+            f"{escaped(change.path)} was changed meanwhile, and was left as it is", advice="run the command again"
+        )
 
 
-def _changed(path: str) -> Refused:
-    return Refused(f"{escaped(path)} was changed meanwhile, and was left as it is", advice="run the command again")
+def _settle(folders: set[Path]) -> None:
+    """Have the new names survive a power cut as well."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _exists(path: str) -> ChangedMeanwhile:
+    return ChangedMeanwhile(f"{escaped(path)} exists by now, and was left as it is", advice="run the command again")
 
 
 def _unwritable(path: str) -> ReconcilerError:

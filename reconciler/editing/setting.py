@@ -1,14 +1,21 @@
 """``set``, ``unset`` and ``rename``: one key of one scope, or of the same scope in several workspaces."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from reconciler import pysops
 from reconciler.editing.draft import Draft, Spot
+from reconciler.editing.places import scope_file_of
+from reconciler.editing.saving import ChangedMeanwhile, locked
 from reconciler.errors import UsageError, escaped, some_of
 from reconciler.model import KeyName, SecretValue, fold, is_key_name
 from reconciler.policy.names import EXPECTED_KEY
 from reconciler.pysops.config.fields import did_you_mean
+from reconciler.settings import Settings
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +52,13 @@ def set_key(
         Refused: A file was changed meanwhile.
     """
     found: list[Outcome] = []
+    home = None if file is None else scope_file_of(draft.settings, file)
     for spot in spots_of(draft, selectors):
         there = draft.file_of(spot, key)
         is_new_scope = not draft.files_of(spot)
-        path = there or file or draft.home_of(spot)
+        path = there or home or draft.home_of(spot)
         is_new_file = draft.bytes_of(path) is None
-        changed = draft.put(spot, {KeyName(key): value}, file=file)
+        changed = draft.put(spot, {KeyName(key): value}, file=home)
         remarks = []
         if is_new_file:
             remarks.append(f"{escaped(path)} is new; without acls in it, only operators and administrators see {spot}")
@@ -87,8 +95,7 @@ def unset_key(draft: Draft, selectors: Sequence[str], key: str, *, if_exists: bo
         if path is None or place is None:
             continue
         remarks = []
-        others = [entry for feed in draft.scope_file(path).feeds for entry in feed.keys]
-        if len(others) > 1:
+        if not draft.is_alone(path, place):
             draft.edit(path, [pysops.Remove(path=place)])
         else:
             draft.delete(path)
@@ -140,12 +147,32 @@ def rename_key(draft: Draft, selectors: Sequence[str], old: str, new: str) -> tu
     return tuple(found)
 
 
+def again(settings: Settings, work: Callable[[Draft], T]) -> T:
+    """Return what comes of work that drafts and saves; done again, alone, where somebody was quicker.
+
+    Args:
+        settings: The surroundings.
+        work: Gets a draft, and saves it.
+
+    Raises:
+        ReconcilerError: As ``work``.
+    """
+    try:
+        return work(Draft(settings))
+    except ChangedMeanwhile:
+        pass
+    with locked(settings.root):
+        return work(Draft(settings, has_lock=True))
+
+
 def spots_of(draft: Draft, selectors: Sequence[str]) -> tuple[Spot, ...]:
     """Return the scopes that are named, each once, in their order.
 
     Raises:
         UsageError: One is not of the form ``TARGET/SCOPE``, or there is no such target.
+        InvalidInput: Files name a host that no target has: nobody can tell what else holds the key.
     """
+    draft.check_hosts()
     return tuple({spot.id: spot for spot in map(draft.spot, selectors)}.values())
 
 

@@ -5,18 +5,18 @@ which for four hundred scopes takes a minute.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler import pysops
 from reconciler.editing import Draft, Spot
 from reconciler.editing.forms import plain_scope_file, written
-from reconciler.errors import Refused, UsageError, escaped, some_of
+from reconciler.editing.places import check_place, is_reserved, scope_file_of
+from reconciler.errors import Refused, escaped, some_of
 from reconciler.importing.found import Asked, Flaw, Found, FoundScope, Passed, Standing
 from reconciler.model import Acl, FoldedName, KeyName, ScopeName, SecretValue, fold
 from reconciler.policy import ScopePolicy, Target
-from reconciler.policy.sources import FOLDER, MAX_TOTAL_BYTES, MISNAMED_RULES_FILE, RULES_FILE, TARGETS_FILE
+from reconciler.policy.sources import FOLDER, MAX_TOTAL_BYTES
 
 
 FED: Final = "git feeds it already; --merge adds what git lacks, and takes the values found where they differ"
@@ -90,7 +90,8 @@ class Placer:
 
     def __init__(self, draft: Draft, wish: Wish) -> None:
         self._draft = draft
-        self._wish = wish
+        file = None if wish.file is None else scope_file_of(draft.settings, wish.file)
+        self._wish = replace(wish, file=file)
         self._fed = {
             target.name: {fold(scope.scope): scope for scope in draft.policy.scopes_of(target)}
             for target in draft.policy.targets.targets
@@ -166,10 +167,10 @@ class Placer:
 
     def _as_new(self, spot: Spot, found: FoundScope) -> Outcome:
         first = self._wish.file or f"{FOLDER}/{spot.target.name}/{found.scope}.yaml"
-        if self._wish.file is None and _is_reserved(first):
+        if self._wish.file is None and is_reserved(first):
             why = f"{first} would be taken for the rules of sops; say with --file where to put it"
             return _passed_over(spot.target, Passed(scope=found.scope, standing=Standing.REFUSED, why=why))
-        _check_place(first)
+        check_place(first)
         parts = tuple(parts_of(found.keys))
         stem = first.removesuffix(".yml").removesuffix(".yaml")
         paths = (first, *(f"{stem}-{number}.yaml" for number in range(2, len(parts) + 1)))
@@ -199,7 +200,7 @@ class Placer:
             why = f"{some_of([escaped(path) for path in files])} feed it; say with --file which gets new keys"
             return _passed_over(spot.target, Passed(scope=found.scope, standing=Standing.REFUSED, why=why))
         if fresh and home not in files:
-            _check_place(home)
+            check_place(home)
             if home.casefold() in self._there:
                 return _passed_over(spot.target, _for_want_of_a_place(found, self._there[home.casefold()]))
             self._make(home, _NewFile(spot=spot, scope=spot.scope, keys=fresh))
@@ -237,23 +238,6 @@ def _passed_over(target: Target, passed: Passed, flaws: tuple[Flaw, ...] = ()) -
 def _for_want_of_a_place(found: FoundScope, taken: str) -> Passed:
     why = f"{escaped(taken)} feeds something else; say with --file where to put it"
     return Passed(scope=found.scope, standing=Standing.REFUSED, why=why)
-
-
-def _check_place(path: str) -> None:
-    """Refuse a file that would not be read as a scope file, or would stand elsewhere.
-
-    Raises:
-        UsageError: it would.
-    """
-    pure = PurePosixPath(path)
-    is_below = len(pure.parts) > 1 and pure.parts[0] == FOLDER and ".." not in pure.parts and str(pure) == path
-    if not is_below or pure.suffix not in {".yaml", ".yml"} or _is_reserved(path):
-        raise UsageError(f"{escaped(path)} is no place for a scope file", advice=f"name a *.yaml below {FOLDER}/")
-
-
-def _is_reserved(path: str) -> bool:
-    """Tell whether a file would be taken for something else than a scope file: a scope may be called ``.sops``."""
-    return PurePosixPath(path).name.casefold() in {RULES_FILE, MISNAMED_RULES_FILE} or path.casefold() == TARGETS_FILE
 
 
 def _check_size(draft: Draft) -> None:

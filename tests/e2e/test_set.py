@@ -1,13 +1,14 @@
 """Setting, removing and renaming keys in the files, from the command line to the bytes in the workspace."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_INVALID_INPUT, EXIT_USAGE
 from tests.support.age_keys import AgeKey
-from tests.support.cli import Cli
+from tests.support.cli import Cli, program
 from tests.support.secrets_repo import SecretsRepo
 from tests.support.sops_tool import SopsTool
 from tests.support.workspace_server import WorkspaceServer
@@ -214,3 +215,62 @@ def test_a_broken_neighbour_keeps_nobody_from_setting(
     run("set", "prod/app", "key", stdin="x").expect()
     assert json.loads(run("targets", "-o", "json").stdout)["targets"][0]["target"] == "prod"
     assert workspace_server.host_key
+
+
+def test_of_several_at_once_none_is_lost(run: Cli, prod: SecretsRepo, workspace_server: WorkspaceServer) -> None:
+    """Who was overtaken does it again: what reported success is in the file."""
+    run("set", "prod/app", "first", stdin="x").expect()
+    # In-process would share one standard input, which is what gives the values.
+    started = [
+        subprocess.Popen(
+            program("set", "prod/app", f"key{number}"),
+            cwd=prod.root,
+            env=run.environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(5)
+    ]
+    for number, process in enumerate(started):
+        process.communicate(f"value{number}".encode(), timeout=60)
+    assert [process.returncode for process in started] == [0] * 5
+    run("apply", "prod").expect()
+    assert workspace_server.keys("app") == ["first", *(f"key{number}" for number in range(5))]
+
+
+def test_nothing_is_set_while_a_move_is_half_done(
+    run: Cli, prod: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """A key would be looked for under the new host, not be found, and stand there twice."""
+    prod.scope_file("prod/a.yaml", {"adb-1.2.azuredatabricks.net": {"app": {"key": "x"}}})
+    prod.scope_file("prod/b.yaml", {workspace_server.host_key: {"other": {"key": "x"}}})
+    for arguments in (("set", "prod/app", "key"), ("rotate", "prod/other", "key", "--everywhere")):
+        done = run(*arguments, stdin="value").expect(EXIT_INVALID_INPUT)
+        assert "adb-1.2.azuredatabricks.net" in done.stderr
+
+
+def test_a_file_for_two_embedded_targets_is_opened_by_its_own_key(run: Cli, repo: SecretsRepo) -> None:
+    """What apply opens, set opens, too: not with a key of the environment."""
+    repo.targets({"demo": repo.embedded("demo"), "dev": repo.embedded("dev")})
+    repo.scope_file("shared.yaml", {"demo": {"app": {"key": "old"}}, "dev": {"app": {"key": "old"}}})
+    run("set", "demo/app", "dev/app", "key", stdin="new", env={"SOPS_AGE_KEY": ""}).expect()
+    run("apply", "--all", env={"SOPS_AGE_KEY": ""}).expect()
+    assert run("get", "dev/app", "key").expect().stdout == "new"
+
+
+def test_a_file_that_holds_something_broken_besides_is_not_deleted(
+    run: Cli, prod: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """A value that breaks a rule is a value all the same."""
+    host = workspace_server.host_key
+    prod.encrypt("prod/app.yaml", f'version: 1\nsecrets:\n  "{host}":\n    app:\n      good: a\n      other: 5432\n')
+    run("unset", "prod/app", "good").expect()
+    assert b"other" in prod.read("secrets/prod/app.yaml")
+
+
+def test_no_scope_file_passes_for_the_rules_of_sops(run: Cli, prod: SecretsRepo) -> None:
+    """A scope may be called `.sops`; sops would take its file for rules."""
+    assert "no place" in run("set", "prod/.sops", "key", stdin="x").expect(EXIT_USAGE).stderr
+    run("set", "prod/.sops", "key", "--file", "./secrets/prod/dot-sops.yaml", stdin="x").expect()
+    assert prod.read("secrets/prod/dot-sops.yaml")

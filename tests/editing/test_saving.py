@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.editing.saving import put_file, remove_file
+from reconciler.editing.saving import ChangedMeanwhile, FileChange, put_file, put_files
 from reconciler.errors import ReconcilerError, Refused
 
 
@@ -47,7 +47,7 @@ def test_no_folder_is_a_link(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no folder"):
         put_file(tmp_path, "secrets/app.yaml", None, b"new")
     with pytest.raises(Refused, match="no folder"):
-        remove_file(tmp_path, "secrets/app.yaml", b"old")
+        put_files(tmp_path, [FileChange(path="secrets/app.yaml", before=b"old", after=None)])
     assert list(outside.iterdir()) == []
 
 
@@ -62,7 +62,32 @@ def test_only_what_was_read_is_deleted(tmp_path: Path) -> None:
     """A value that somebody added meanwhile does not go with the file."""
     place = tmp_path / "app.yaml"
     place.write_bytes(b"theirs")
-    with pytest.raises(Refused, match="meanwhile"):
-        remove_file(tmp_path, "app.yaml", b"old")
-    remove_file(tmp_path, "app.yaml", b"theirs")
+    with pytest.raises(ChangedMeanwhile, match="meanwhile"):
+        put_files(tmp_path, [FileChange(path="app.yaml", before=b"old", after=None)])
+    put_files(tmp_path, [FileChange(path="app.yaml", before=b"theirs", after=None)])
     assert not place.exists()
+
+
+def test_of_several_files_none_is_written_where_one_cannot_be(tmp_path: Path) -> None:
+    """What can be foreseen is found before the first is exchanged: a folder in the way, a file that changed."""
+    (tmp_path / "one.yaml").write_bytes(b"old")
+    (tmp_path / "secrets").write_bytes(b"")
+    (tmp_path / "other.yaml").write_bytes(b"theirs")
+    one = FileChange(path="one.yaml", before=b"old", after=b"new")
+    changed = FileChange(path="other.yaml", before=b"old", after=b"new")
+    with pytest.raises(ChangedMeanwhile):
+        put_files(tmp_path, [one, changed])
+    with pytest.raises(ReconcilerError):
+        put_files(tmp_path, [one, FileChange(path="secrets/app.yaml", before=None, after=b"new")])
+    assert (tmp_path / "one.yaml").read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.yaml", "other.yaml", "secrets"]
+
+
+def test_what_a_killed_command_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """Such a file of ciphertext would be taken for an uncommitted one, and be committed by `git add`."""
+    (tmp_path / "secrets/dev").mkdir(parents=True)
+    for name in (".app.yaml.a1b2c3_4.new", ".mine.new", "app.yaml.a1b2c3d4.new"):
+        (tmp_path / "secrets/dev" / name).write_bytes(b"")
+    put_file(tmp_path, "secrets/prod/app.yaml", None, b"new")
+    left = sorted(path.name for path in (tmp_path / "secrets/dev").iterdir())
+    assert left == [".mine.new", "app.yaml.a1b2c3d4.new"]
