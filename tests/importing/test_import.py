@@ -202,7 +202,6 @@ def test_file_of_the_usual_name_that_feeds_something_else_is_kept(
         "secrets/../app.yaml",
         "/secrets/app.yaml",
         "secrets/app.txt",
-        "secrets//app.yaml",
         "secrets/x/.sops.yaml",
         "secrets/targets.yaml",
     ],
