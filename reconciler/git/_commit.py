@@ -6,20 +6,14 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from reconciler.errors import Problem, Refused
 from reconciler.git._history import checked_hash
 from reconciler.git._places import Level, from_root, levels, nearest_rules
+from reconciler.git._plumbing import FILE_MODES, LINK_MODE, SUBMODULE_MODE, blobs_of, raw_changes, sizes_of
 from reconciler.git._program import Repository, ask
 from reconciler.policy import sources
 from reconciler.policy.sources import FOLDER, TARGETS_FILE, RulesFile, Sources
-
-
-_LINK: Final = "120000"
-_SUBMODULE: Final = "160000"
-_FILES: Final = frozenset({b":100644", b":100755", b"100644", b"100755"})
-"""Modes of regular files as ``git diff-tree`` prints them, before and after."""
 
 
 def read_commit(root: Path, where: Repository | None, commit: str | None) -> Sources:
@@ -101,10 +95,8 @@ def read_before(root: Path, *, commit: str, head: str, paths: Collection[str]) -
             "--",
             FOLDER,
         )
-        fields = output.split(b"\0")
-        # Each is ":MODE MODE HASH HASH STATUS", a NUL, and the path; mode and hash of ``head`` come first.
-        changes = zip((record.split() for record in fields[0::2]), map(os.fsdecode, fields[1::2]), strict=False)
-        before = {path: facts[2].decode() for facts, path in changes if path in paths and _FILES.issuperset(facts[:2])}
+        changes = [one for one in raw_changes(output) if one.path in paths and FILE_MODES.issuperset(one.modes)]
+        before = {one.path: one.blobs[0] for one in changes}  # what ``head`` has comes first
         found = blobs_of(root, _small(root, frozenset(before.values())))
     except Refused:
         return {}
@@ -112,13 +104,14 @@ def read_before(root: Path, *, commit: str, head: str, paths: Collection[str]) -
 
 
 def _small(root: Path, blobs: frozenset[str]) -> frozenset[str]:
-    """Return those that are no larger than a scope file may be."""
-    if not blobs:
-        return blobs
-    names = "".join(f"{name}\n" for name in blobs).encode()
-    output = ask(root, "cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=names).decode("ascii")
-    sizes = (line.split() for line in output.splitlines())
-    return frozenset(name for name, size in sizes if int(size) <= sources.MAX_FILE_BYTES)
+    """Return those that are no larger than a scope file may be; none where git does not have all of them."""
+    names = tuple(blobs)
+    sizes = sizes_of(root, names)
+    if None in sizes:
+        return frozenset()
+    return frozenset(
+        name for name, size in zip(names, sizes, strict=True) if size is not None and size <= sources.MAX_FILE_BYTES
+    )
 
 
 def _rules(beside: Mapping[str, _TreeEntry], prefix: str) -> tuple[tuple[Level, _TreeEntry] | None, Problem | None]:
@@ -128,7 +121,7 @@ def _rules(beside: Mapping[str, _TreeEntry], prefix: str) -> tuple[tuple[Level, 
         return None, None
     entry = beside.get(found.rules)
     # A directory of that name with files in it, a link, or a submodule.
-    if entry is None or entry.mode in {_LINK, _SUBMODULE}:
+    if entry is None or entry.mode in {LINK_MODE, SUBMODULE_MODE}:
         return None, sources.RULES_IRREGULAR.about(found.rules)
     if entry.size > sources.MAX_RULES_BYTES:
         return None, sources.RULES_TOO_LARGE.about(found.rules)
@@ -166,39 +159,10 @@ def _tree(root: Path, commit: str, prefix: str) -> Iterator[_TreeEntry]:
 
 
 def _entry_problem(entry: _TreeEntry) -> Problem | None:
-    if entry.mode == _LINK:
+    if entry.mode == LINK_MODE:
         return sources.LINK.about(entry.path)
-    if entry.mode == _SUBMODULE or entry.path == FOLDER:
+    if entry.mode == SUBMODULE_MODE or entry.path == FOLDER:
         return sources.IRREGULAR.about(entry.path)
     if sources.is_yaml(entry.path) and entry.size > sources.MAX_FILE_BYTES:
         return sources.TOO_LARGE.about(entry.path)
     return sources.name_problem(entry.path)
-
-
-def blobs_of(root: Path, wanted: frozenset[str]) -> dict[str, bytes]:
-    """Return hash to content, exactly as committed: ``cat-file`` applies no filter and no line ending rule."""
-    if not wanted:
-        return {}
-    names = sorted(wanted)
-    output = memoryview(ask(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
-    blobs: dict[str, bytes] = {}
-    start = 0
-    for name in names:
-        # "HASH blob SIZE", a line feed, the content, a line feed.
-        end = _index(output, start)
-        header = bytes(output[start:end]).split()
-        if len(header) != 3 or header[1] != b"blob":  # noqa: PLR2004  # the three words above
-            raise Refused(
-                "git does not have all files of the commit",
-                advice="fetch them: this may be a partial clone, or a damaged one",
-            )
-        size = int(header[2])
-        blobs[name] = bytes(output[end + 1 : end + 1 + size])
-        start = end + 1 + size + 1
-    return blobs
-
-
-def _index(output: memoryview, start: int) -> int:
-    # A header is a hash, a word and a number; looking no further keeps the search from copying whole blobs.
-    found = bytes(output[start : start + 256]).find(b"\n")
-    return start + found if found >= 0 else len(output)

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Refused
-from reconciler.git._commit import blobs_of
 from reconciler.git._history import checked_hash, is_shallow
+from reconciler.git._plumbing import FILE_MODES, blobs_of, raw_changes, sizes_of
 from reconciler.git._program import ask
 from reconciler.policy.sources import FOLDER, MAX_FILE_BYTES, TARGETS_FILE, is_yaml
 
-
-_REGULAR: Final = frozenset({"100644", "100755"})
 
 _BATCH_BYTES: Final = 32 * 1024 * 1024
 """How much is held at a time of what files were."""
@@ -129,25 +127,16 @@ def _versions(root: Path, commits: Mapping[str, Commit]) -> Iterator[FileVersion
         FOLDER,
         stdin="".join(f"{name}\n" for name in commits).encode(),
     )
-    commit: Commit | None = None
-    facts: list[str] | None = None
-    for part in output.split(b"\0"):
-        if facts is not None:
-            path = os.fsdecode(part)
-            if commit is not None and facts[1] in _REGULAR and _is_scope_file(path):
-                yield FileVersion(path=path, blob=checked_hash(facts[3]), commit=commit)
-            facts = None
-        elif part.startswith(b":"):
-            facts = part.decode("ascii").split()
-        elif part:
-            commit = commits[part.decode("ascii").strip()]
+    for one in raw_changes(output):
+        if one.modes[1] in FILE_MODES and _is_scope_file(one.path):
+            yield FileVersion(path=one.path, blob=checked_hash(one.blobs[1]), commit=commits[one.commit])
 
 
 def _now(root: Path, commit: str) -> Iterator[tuple[str, str]]:
     for record in ask(root, "ls-tree", "-r", "-z", commit, "--", FOLDER).split(b"\0"):
         facts, _, name = record.partition(b"\t")
         path = os.fsdecode(name)
-        if facts and facts[:6].decode("ascii") in _REGULAR and _is_scope_file(path):
+        if facts and facts[:6].decode("ascii") in FILE_MODES and _is_scope_file(path):
             yield path, facts.split()[2].decode("ascii")
 
 
@@ -179,12 +168,10 @@ def contents(root: Path, blobs: Sequence[str]) -> Iterator[tuple[str, bytes | No
 
 def _sizes(root: Path, blobs: Sequence[str]) -> list[int]:
     """Return how large blobs are, in bytes."""
-    names = "".join(f"{name}\n" for name in blobs).encode()
     try:
-        output = ask(root, "cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=names)
+        sizes = [size for size in sizes_of(root, blobs) if size is not None]
     except Refused:
-        output = b""  # by now git works, so that what it did not find is the reason: it would have to fetch it
-    sizes = [int(line[5:]) for line in output.splitlines() if line.startswith(b"blob ")]
+        sizes = []  # by now git works, so that what it did not find is the reason: it would have to fetch it
     if len(sizes) != len(blobs):
         raise Refused(
             "git does not have all versions of the files",

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Refused
-from reconciler.git._commit import blobs_of
 from reconciler.git._history import checked_hash, is_shallow
 from reconciler.git._places import from_root
+from reconciler.git._plumbing import FILE_MODES, blobs_of, raw_changes, sizes_of
 from reconciler.git._program import ask, run
 from reconciler.policy.sources import FOLDER
 
@@ -218,7 +218,11 @@ def versions_between(root: Path, prefix: str, base: str, head: str) -> Past:
 def _past(root: Path, prefix: str, revisions: tuple[str, ...], paths: list[str], most_bytes: int) -> Past:
     try:
         output = _log(root, revisions, paths)
-        found = [(name, from_root(path, prefix), blob) for name, path, blob in _versions(output)]
+        found = [
+            (one.commit, from_root(one.path, prefix), one.blobs[1])
+            for one in raw_changes(output)
+            if one.modes[1] in FILE_MODES
+        ]
         commits = list(dict.fromkeys(name for name, _, _ in found))
         known = frozenset(commits[:MAX_PAST_COMMITS])
         found = [each for each in found if each[0] in known]
@@ -253,40 +257,15 @@ def _log(root: Path, revisions: tuple[str, ...], paths: list[str]) -> bytes:
     )
 
 
-def _versions(output: bytes) -> Iterator[tuple[str, str, str]]:
-    """Yield commit, path from the top, and blob of each version, newest first; not where a file is no file."""
-    commit = ""
-    facts: list[bytes] | None = None
-    for part in output.split(b"\0"):
-        text = part.lstrip(b"\n")
-        if facts is not None:
-            if facts[1] in {b"100644", b"100755"}:
-                yield commit, os.fsdecode(part), facts[3].decode("ascii")
-            facts = None
-        elif text.startswith(b":"):
-            facts = text.split()
-        elif text:
-            commit = text.decode("ascii").strip()
-
-
 def _affordable(root: Path, blobs: list[str], most_bytes: int) -> tuple[frozenset[str], bool]:
     """Return the first of ``blobs`` that are not too large together, and whether that is all of them."""
-    if not blobs:
-        return frozenset(), True
     names = list(dict.fromkeys(blobs))
-    output = ask(
-        root,
-        "cat-file",
-        "--batch-check=%(objecttype) %(objectsize)",
-        stdin="".join(f"{name}\n" for name in names).encode(),
-    )
     kept: list[str] = []
     total = 0
-    for name, line in zip(names, output.decode("ascii", errors="replace").splitlines(), strict=False):
-        kind, _, size = line.partition(" ")
-        if kind != "blob":
+    for name, size in zip(names, sizes_of(root, names), strict=True):
+        if size is None:
             return frozenset(kept), False
-        total += int(size)
+        total += size
         if total > most_bytes:
             return frozenset(kept), False
         kept.append(name)

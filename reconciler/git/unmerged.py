@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import Refused
+from reconciler.git._plumbing import FILE_MODES
 from reconciler.git._program import ask, run
 from reconciler.policy.sources import MAX_FILE_BYTES
 
 
 _BASE, _OURS, _THEIRS = 1, 2, 3
-_FILE_MODES: Final = frozenset({b"100644", b"100755"})
 _HEADS: Final = ("MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 """A rebase may have the head of a cherry-pick besides its own."""
 
@@ -37,7 +37,7 @@ def unmerged(root: Path, folder: str) -> Mapping[str, Unmerged]:
         if not record:
             continue
         described, _, name = record.partition(b"\t")
-        mode, blob, stage = described.split(b" ")
+        mode, blob, stage = described.decode("ascii").split(" ")
         path = os.fsdecode(name)
         found.setdefault(path, {})[int(stage)] = _blob(root, path, mode, blob)
     return {
@@ -56,13 +56,12 @@ def unmerged_paths(root: Path) -> frozenset[str]:
     return frozenset(os.fsdecode(record) for record in records if record)
 
 
-def _blob(root: Path, path: str, mode: bytes, blob: bytes) -> bytes:
-    if mode not in _FILE_MODES:
+def _blob(root: Path, path: str, mode: str, blob: str) -> bytes:
+    if mode not in FILE_MODES:
         raise Refused(f"{path!a} is no regular file on one of the sides", advice="decide with git which one to keep")
-    name = blob.decode("ascii")
-    if int(ask(root, "cat-file", "-s", name)) > MAX_FILE_BYTES:
+    if int(ask(root, "cat-file", "-s", blob)) > MAX_FILE_BYTES:
         raise Refused(f"{path!a} is larger than 16 MiB on one of the sides", advice="decide with git which one to keep")
-    return ask(root, "cat-file", "blob", name)
+    return ask(root, "cat-file", "blob", blob)
 
 
 def merge_under_way(root: Path) -> str | None:
