@@ -8,7 +8,7 @@ from typing import Final
 from reconciler import git, policy
 from reconciler.doctor.probing import Section
 from reconciler.errors import EXIT_INVALID_INPUT, Problem, escaped, some_of
-from reconciler.git import unmerged
+from reconciler.git import merge_driver, unmerged
 from reconciler.policy import Policy, Sources
 from reconciler.policy.sources import FOLDER, RULES_FILE, TARGETS_FILE
 from reconciler.report.checkup import Check
@@ -16,12 +16,6 @@ from reconciler.report.checkup import Check
 
 _REPOSITORY: Final = Section("repository")
 _FILES: Final = Section("files")
-
-_DRIVER: Final = "reconciler"
-"""Name of the merge driver, as `merge-driver --install` sets it up."""
-
-_SOME_FILE: Final = f"{FOLDER}/a/b.yaml"
-"""For which git is asked how it would be merged."""
 
 
 class Directory:
@@ -89,8 +83,8 @@ class Directory:
             yield _REPOSITORY.ok("clean", f"{FOLDER}/ and {RULES_FILE} are as committed")
 
     def _merge_driver(self) -> Iterator[Check]:
-        named = unmerged.merge_attribute(self._root, _SOME_FILE) == _DRIVER
-        configured = unmerged.config(self._root, f"merge.{_DRIVER}.driver")
+        named = unmerged.merge_attribute(self._root, merge_driver.PROBES[0]) == merge_driver.DRIVER
+        configured = unmerged.config(self._root, merge_driver.DRIVER_SETTING)
         if named and configured:
             yield _REPOSITORY.ok("merge-driver", "git merges scope files key by key")
             return

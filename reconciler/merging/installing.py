@@ -14,25 +14,24 @@ from typing import Final
 
 from reconciler.errors import Refused, escaped
 from reconciler.git import Checkout, unmerged
-from reconciler.policy.sources import FOLDER, TARGETS_FILE
-
-
-DRIVER: Final = "reconciler"
-"""Name of the driver."""
-
-ATTRIBUTES_FILE: Final = ".gitattributes"
-
-ATTRIBUTES: Final = (
-    f"{FOLDER}/**/*.yaml merge={DRIVER}",
-    f"{FOLDER}/**/*.yml merge={DRIVER}",
-    f"{TARGETS_FILE} !merge",
+from reconciler.git.merge_driver import (
+    ATTRIBUTES_FILE,
+    BY_KEYS,
+    DRIVER,
+    DRIVER_SETTING,
+    PROBES,
+    SCOPE_FILES,
+    TARGETS_BY_LINES,
 )
-"""Lines of `ATTRIBUTES_FILE`, in the directory that has ``secrets/``. Targets are plain text, merged by lines."""
+
+
+__all__ = ["ATTRIBUTES", "ATTRIBUTES_FILE", "SetUp", "setup"]
+
+
+ATTRIBUTES: Final = (*(f"{pattern} {BY_KEYS}" for pattern in SCOPE_FILES), TARGETS_BY_LINES)
+"""Lines of `ATTRIBUTES_FILE`, in the directory that has ``secrets/``."""
 
 _COMMENT: Final = "# Encrypted files are merged value by value: reconciler merge-driver --install tells a clone how."
-
-_ASKED_ABOUT: Final = (f"{FOLDER}/a/b.yaml", f"{FOLDER}/a/b.yml")
-"""Paths for which git is asked whether the attribute is there already."""
 
 _ARGUMENTS: Final = "merge-driver -- %O %A %B %P %L"
 """Git quotes the path for the shell."""
@@ -66,14 +65,14 @@ def setup(root: Path, *, find: Callable[[str], str | None] = shutil.which) -> Se
         raise Refused(f"{escaped(str(root))} is in no git repository", advice="run git init there first")
     settings = {
         f"merge.{DRIVER}.name": "Databricks secrets, value by value",
-        f"merge.{DRIVER}.driver": f"{_program(find)} {_ARGUMENTS}",
+        DRIVER_SETTING: f"{_program(find)} {_ARGUMENTS}",
     }
     configured = False
     for name, value in settings.items():
         if unmerged.config(root, name) != value:
             unmerged.set_config(root, name, value)
             configured = True
-    return SetUp(driver=settings[f"merge.{DRIVER}.driver"], configured=configured, attributes=_add_attributes(root))
+    return SetUp(driver=settings[DRIVER_SETTING], configured=configured, attributes=_add_attributes(root))
 
 
 def _program(find: Callable[[str], str | None]) -> str:
@@ -83,7 +82,7 @@ def _program(find: Callable[[str], str | None]) -> str:
 
 def _add_attributes(root: Path) -> bool:
     """Add what is missing at the end of ``.gitattributes``, where it overrides what stands above; leave the rest."""
-    if all(unmerged.merge_attribute(root, path) == DRIVER for path in _ASKED_ABOUT):
+    if all(unmerged.merge_attribute(root, path) == DRIVER for path in PROBES):
         return False
     place = root / ATTRIBUTES_FILE
     if place.is_symlink():
