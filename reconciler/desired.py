@@ -8,7 +8,7 @@ only the scopes that the file feeds.
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, assert_never
@@ -171,17 +171,27 @@ def problem_of(error: pysops.SopsError, file: ScopeFile, scope: str | None, trie
         scope: ``target/scope`` when the file feeds just one.
         tried: names of the sources that identities came from; never the identities.
     """
+    return replace(problem_at(file.path, error, tried), scope=scope)
+
+
+def problem_at(path: str, error: pysops.SopsError, tried: Iterable[str] = ()) -> Problem:
+    """Return the problem that an error of pysops is, of any file.
+
+    Args:
+        path: of the file.
+        error: what went wrong.
+        tried: names of the sources that identities came from; never the identities.
+    """
     mark, advice = error.mark, error.advice
-    if isinstance(error, pysops.NoIdentity) and tried:
-        advice = "; ".join((f"tried: {', '.join(map(escaped, tried))}", *((advice,) if advice else ())))
+    if isinstance(error, pysops.NoIdentity) and (names := ", ".join(map(escaped, dict.fromkeys(tried)))):
+        advice = "; ".join((f"tried: {names}", *((advice,) if advice else ())))
     return Problem(
-        path=file.path,
+        path=path,
         line=None if mark is None else mark.line,
         column=None if mark is None else mark.column,
         what=error.what,
         expected=error.expected,
         advice=advice,
-        scope=scope,
     )
 
 

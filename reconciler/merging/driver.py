@@ -101,7 +101,7 @@ def _read(path: Path) -> bytes:
         return pysops.read_file(path)
     except pysops.SopsError as error:
         failure = error
-    raise ReconcilerError(f"{escaped(path.name)}: {failure.what}", advice=failure.advice)
+    raise _failed(path, failure)
 
 
 def _replace(path: Path, before: bytes, after: bytes) -> None:
@@ -111,7 +111,12 @@ def _replace(path: Path, before: bytes, after: bytes) -> None:
         failure = error
     else:
         return
-    raise ReconcilerError(f"{escaped(path.name)}: {failure.what}", advice=failure.advice)
+    raise _failed(path, failure)
+
+
+def _failed(path: Path, failure: pysops.SopsError) -> ReconcilerError:
+    """Return an error about one of the files that git made; raised where ``failure`` is not its context."""
+    return ReconcilerError(f"{escaped(path.name)}: {failure.what}", advice=failure.advice)
 
 
 def _split(top: Path, path: str) -> tuple[Path, str]:

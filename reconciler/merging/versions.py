@@ -6,11 +6,11 @@ one side or the other, and ``.sops.yaml`` may be of either.
 
 import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler import git, policy, pysops
-from reconciler.desired import Keys, keys_for
+from reconciler.desired import Keys, keys_for, problem_at
 from reconciler.errors import EXIT_CANNOT_DECRYPT, EXIT_INVALID_INPUT, Problem, Refused
 from reconciler.merging.trees import EMPTY, UNKNOWN, Absent, Slot, Tree, Value, grant_slot, rotation_slot, secret_slot
 from reconciler.model import SecretValue, fold
@@ -137,32 +137,14 @@ def checked(path: str, data: bytes, label: str) -> ScopeFile | Closed:
 
 
 def _labelled(problem: Problem, label: str) -> Problem:
-    return Problem(
-        path=problem.path,
-        line=problem.line,
-        column=problem.column,
-        what=f"in {label}: {problem.what}",
-        expected=problem.expected,
-        advice=problem.advice,
-        rule=problem.rule,
-    )
+    return replace(problem, what=f"in {label}: {problem.what}")
 
 
 def _why(path: str, error: pysops.SopsError | None, label: str, tried: list[str]) -> Problem:
     if error is None:
         return Problem(path=path, what=f"{label} does not open")
-    mark = error.mark
-    advice = error.advice
-    if isinstance(error, pysops.NoIdentity) and tried:
-        advice = "; ".join(part for part in (f"tried: {', '.join(dict.fromkeys(tried))}", advice) if part)
-    return Problem(
-        path=path,
-        line=None if mark is None else mark.line,
-        column=None if mark is None else mark.column,
-        what=f"{label} does not open: {error.what}",
-        expected=error.expected,
-        advice=advice,
-    )
+    problem = problem_at(path, error, tried)
+    return replace(problem, what=f"{label} does not open: {problem.what}")
 
 
 def tree_of(file: ScopeFile, opened: Mapping[str, object]) -> Tree:
