@@ -1,15 +1,13 @@
 """How a value is written into a scope file, and how a new one begins."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reconciler import pysops
 from reconciler.model import MAX_VALUE_BYTES, Acl, KeyName, Prune, ScopeName, SecretValue
 from reconciler.policy.scope_values import EMPTY_TEXT, Form
-from reconciler.pysops.binary.arguments import TextTree
-from reconciler.pysops.writing.plain_yaml import quoted
+from reconciler.pysops.writing.plain_yaml import key_text, quoted
 
 
 _INDENT: Final = "    "
@@ -19,7 +17,11 @@ _LOOKS_ENCRYPTED: Final = "ENC["
 """The sops program takes such a text for encrypted already, and refuses to encrypt the file."""
 
 
-def written(value: SecretValue) -> TextTree:
+_TO_QUOTE: Final = frozenset(":#\"'\\")
+"""What a rule may not have and stand without quotes."""
+
+
+def written(value: SecretValue) -> str | Mapping[str, str]:
     """Return how a value stands in a file: as text, or ``{base64: …}`` for bytes, or ``{empty: "yes"}`` for none.
 
     Raises:
@@ -56,37 +58,35 @@ def plain_scope_file(
     """
     lines: list[str] = []
     if acls:
-        lines += ["acls:", *(f"{_INDENT}- {_quoted(f'<{acl.permission.name} {acl.principal}>')}" for acl in acls)]
+        lines += ["acls:", *(f"{_INDENT}- {rule_text(f'<{acl.permission.name} {acl.principal}>')}" for acl in acls)]
     if prune is not None:
         lines.append(f"prune: {prune.value}")
     if rotation:
-        lines += ["rotation:", *(f"{_INDENT}- {_quoted(rule)}" for rule in rotation)]
+        lines += ["rotation:", *(f"{_INDENT}- {rule_text(rule)}" for rule in rotation)]
     lines += ["version: 1", "secrets:"]
     for host_key, of_host in scopes.items():
-        lines.append(f"{_INDENT}{_quoted(host_key)}:")
+        lines.append(f"{_INDENT}{key_text(host_key)}:")
         for scope, keys in of_host.items():
-            lines.append(f"{_INDENT * 2}{_quoted(scope)}:")
+            lines.append(f"{_INDENT * 2}{key_text(scope)}:")
             for key, value in keys.items():
                 lines.extend(_entry(key, written(value)))
     return ("\n".join(lines) + "\n").encode()
 
 
-def _entry(key: KeyName, value: TextTree) -> list[str]:
+def _entry(key: KeyName, value: str | Mapping[str, str]) -> list[str]:
     indent = _INDENT * 3
     if isinstance(value, str):
-        return [f"{indent}{_quoted(key)}: {quoted(value)}"]
-    if isinstance(value, Mapping):
-        inner = (f"{indent}{_INDENT}{word}: {json.dumps(text)}" for word, text in value.items())
-        return [f"{indent}{_quoted(key)}:", *inner]
-    raise TypeError("no form of a value is a list")
+        return [f"{indent}{key_text(key)}: {quoted(value)}"]
+    inner = (f"{indent}{_INDENT}{word}: {quoted(text)}" for word, text in value.items())
+    return [f"{indent}{key_text(key)}:", *inner]
 
 
-def _quoted(text: str) -> str:
-    """Return a name as YAML takes it for text whatever it looks like; in plain where that is surely the same."""
-    if text[:1].isalpha() and all(char.isalnum() or char in "_.-" for char in text) and text.isascii():
-        plain = text.lower() not in {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-        if plain:
-            return text
-    if text.startswith("<") and text.endswith(">") and text.isascii() and not set(text) & set(":#\"'\\"):
+def rule_text(text: str) -> str:
+    """Return a grant or a rotation rule, such as ``<WRITE admins>``, as an item of a list.
+
+    As sops writes it: without quotes where nothing within could be taken for anything but text.
+    """
+    is_plain = text.isascii() and text.isprintable() and _TO_QUOTE.isdisjoint(text)
+    if text.startswith("<") and text.endswith(">") and is_plain:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return quoted(text)

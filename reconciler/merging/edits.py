@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from reconciler import pysops
+from reconciler.editing.forms import rule_text
 from reconciler.merging.trees import Slot, Tree, Value
 from reconciler.model import Acl
 from reconciler.policy.scope_files import RotationRule
@@ -113,5 +114,5 @@ def with_fields(plaintext: bytes, fields: Mapping[str, TextTree], order: tuple[s
 def _field(name: str, value: TextTree) -> str:
     if isinstance(value, str):
         return f"{name}: {value}\n"
-    items = (f"{_INDENT}- '{str(item).replace(chr(39), chr(39) * 2)}'\n" for item in value)
+    items = (f"{_INDENT}- {rule_text(str(item))}\n" for item in value)
     return f"{name}:\n" + "".join(items)
