@@ -1,6 +1,5 @@
 """What people and programs read of an import. Pure; never told a value."""
 
-import json
 from collections.abc import Iterator
 from typing import Final, assert_never
 
@@ -10,6 +9,8 @@ from reconciler.importing.from_state import as_configuration
 from reconciler.importing.placing import Outcome
 from reconciler.importing.run import Imported
 from reconciler.report import escape_text
+from reconciler.report.as_json import dump
+from reconciler.report.wording import count
 
 
 _MOST_FLAWS: Final = 20
@@ -28,8 +29,7 @@ def render_import(imported: Imported) -> str:
 
 def render_import_json(imported: Imported) -> str:
     """Return the same as one JSON document."""
-    document = {
-        "format_version": 1,
+    document: dict[str, object] = {
         "scopes": [_document(outcome) for outcome in imported.outcomes],
         "written": list(imported.written),
         "notes": list(imported.notes),
@@ -42,7 +42,7 @@ def render_import_json(imported: Imported) -> str:
             "configuration": configuration(imported, with_report=False),
         },
     }
-    return json.dumps(document, indent=2) + "\n"
+    return dump(document)
 
 
 def configuration(imported: Imported, *, with_report: bool) -> str:
@@ -59,7 +59,7 @@ def configuration(imported: Imported, *, with_report: bool) -> str:
         remarks.extend(_FORGET)
     if imported.forgetting.kept:
         remarks.append(
-            f"{_count(imported.forgetting.kept, 'instance')} of its resources about secrets stay with Terraform."
+            f"{count(imported.forgetting.kept, 'instance')} of its resources about secrets stay with Terraform."
         )
     return as_configuration(imported.forgetting, remarks)
 
@@ -94,13 +94,13 @@ def _what(outcome: Outcome) -> str:
     files = some_of([escape_text(path) for path in outcome.files])
     match outcome.standing:
         case Standing.IMPORTED:
-            grants = "no acls" if outcome.grants is None else _count(len(outcome.grants), "grant")
-            return f"{_count(outcome.added, 'key')}, {grants}, into {files}"
+            grants = "no acls" if outcome.grants is None else count(len(outcome.grants), "grant")
+            return f"{count(outcome.added, 'key')}, {grants}, into {files}"
         case Standing.MERGED:
             keys = f"{outcome.added} new, {len(outcome.replaced)} replaced, {outcome.same} as they were"
             return f"{keys}, in {files}"
         case Standing.SAME:
-            return f"git has {_count(outcome.same, 'key')} of it, with the same values"
+            return f"git has {count(outcome.same, 'key')} of it, with the same values"
         case Standing.SKIPPED | Standing.FAILED | Standing.REFUSED:
             raise ValueError("what was not imported says why")
         case _:
@@ -123,10 +123,6 @@ def _more(outcome: Outcome) -> Iterator[str]:
 def _flaw(flaw: Flaw) -> str:
     what = f"key {flaw.key}" if flaw.key is not None else f"grant to {flaw.principal}"
     return escape_text(f"{what}: {flaw.why}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _document(outcome: Outcome) -> dict[str, object]:

@@ -6,9 +6,8 @@ from typing import Final
 from reconciler.errors import Severity
 from reconciler.report.escape import code_span
 from reconciler.report.review_items import Item, Items
-from reconciler.report.review_wording import Name, extent, shortened, some, span
+from reconciler.report.review_wording import FROM_REKEYED, Name, extent, shortened, span
 from reconciler.report.reviewed import HeadProblem, Rank, ReviewReport
-from reconciler.report.wording import count
 
 
 _TITLES: Final = {
@@ -120,21 +119,10 @@ def _sentence(item: Item) -> str:
     lead, colon, rest = words[0].partition(": ")
     if item.symbol == "!" and colon:
         words[0] = f"**{lead}:** {rest}"
-    parts = [f"{sign}{''.join(words)}"]
-    if item.scopes:
-        parts.append(f"in {_places(item.scopes)}")
-    if item.counts_files:
-        parts.append(f"({count(len(item.files), 'file')})")
-    elif item.files:
-        parts.append(f"({_places(item.files)})")
+    parts = [f"{sign}{''.join(words)}", *item.places(_code, _MAX_PLACES)]
     if item.rekeyed:
-        parts.append("**from a file with a new data key**")
+        parts.append(f"**{FROM_REKEYED}**")
     return " ".join(parts)
-
-
-def _places(names: tuple[str, ...]) -> str:
-    shown, more = some(names, _MAX_PLACES)
-    return ", ".join(map(_code, shown)) + (f" and {more:,} more" if more else "")
 
 
 def _code(text: str, most: int = _MAX_NAME_CHARS) -> str:

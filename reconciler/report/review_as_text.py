@@ -6,9 +6,8 @@ from typing import Final
 from reconciler.errors import Severity
 from reconciler.report.layout import Cell, Line, Tone, paint, sentence
 from reconciler.report.review_items import Item, Items
-from reconciler.report.review_wording import Name, extent, shortened, some, span
+from reconciler.report.review_wording import FROM_REKEYED, Name, extent, shortened, span
 from reconciler.report.reviewed import Rank, ReviewReport
-from reconciler.report.wording import count
 
 
 _TITLES: Final = {
@@ -80,21 +79,10 @@ def _more(found: int) -> Iterator[Line]:
 
 def _sentence(item: Item) -> str:
     words = "".join(_short(part.text) if isinstance(part, Name) else part for part in item.phrase)
-    parts = [f"{item.symbol} {words}"]
-    if item.scopes:
-        parts.append(f"in {_places(item.scopes)}")
-    if item.counts_files:
-        parts.append(f"({count(len(item.files), 'file')})")
-    elif item.files:
-        parts.append(f"({_places(item.files)})")
+    parts = [f"{item.symbol} {words}", *item.places(_short, _MAX_PLACES)]
     if item.rekeyed:
-        parts.append("[from a file with a new data key]")
+        parts.append(f"[{FROM_REKEYED}]")
     return " ".join(parts)
-
-
-def _places(names: tuple[str, ...]) -> str:
-    shown, more = some(names, _MAX_PLACES)
-    return ", ".join(map(_short, shown)) + (f" and {more:,} more" if more else "")
 
 
 def _short(text: str) -> str:

@@ -1,12 +1,12 @@
 """Which differences of a review are told together in one line, and which go without saying."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from reconciler.errors import Severity
-from reconciler.report.review_wording import Name, Phrase, symbol_of, told
+from reconciler.report.review_wording import Name, Phrase, enumerated, symbol_of, told
 from reconciler.report.reviewed import Difference, Kind, Rank, ReviewReport
 from reconciler.report.wording import count
 
@@ -31,6 +31,20 @@ class Item:
     def counts_files(self) -> bool:
         """Whether its files are told by their number: its scopes say enough, and nobody has to go there."""
         return bool(self.scopes) and len(self.files) > 1 and self.symbol != "!"
+
+    def places(self, shown: Callable[[str], str], most: int) -> Iterator[str]:
+        """Yield where it is, in which scopes and in which files, as pieces of a sentence.
+
+        Args:
+            shown: makes a name fit to be shown.
+            most: how many scopes, and how many files, are named.
+        """
+        if self.scopes:
+            yield f"in {enumerated(self.scopes, shown, most)}"
+        if self.counts_files:
+            yield f"({count(len(self.files), 'file')})"
+        elif self.files:
+            yield f"({enumerated(self.files, shown, most)})"
 
 
 _ScopeName = tuple[str | None, str]

@@ -1,7 +1,7 @@
 """Words of a review that text and Markdown share: what each difference says, and which are told together."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,8 @@ class Name:
 Phrase = tuple[str | Name, ...]
 """A sentence without a full stop, of our words and other people's names."""
 
+
+FROM_REKEYED: Final = "from a file with a new data key"
 
 _NONE: Final = "none"
 _NOT_AUTHENTICATION: Final = frozenset({"ledger_scope", "age_key_file", "workspace_id"})
@@ -160,10 +162,10 @@ def extent(report: ReviewReport) -> str:
     return f"{words}, {count(report.other_files, 'other')} not looked at" if report.other_files else words
 
 
-def some(names: Iterable[str], most: int) -> tuple[tuple[str, ...], int]:
-    """Return the first of ``names``, and how many more there are."""
-    every = tuple(names)
-    return every[:most], max(0, len(every) - most)
+def enumerated(names: Sequence[str], shown: Callable[[str], str], most: int) -> str:
+    """Return the first of ``names`` as ``shown`` shows them, and how many more there are."""
+    left = len(names) - most
+    return ", ".join(map(shown, names[:most])) + (f" and {left:,} more" if left > 0 else "")
 
 
 def shortened(text: str, most: int) -> str:

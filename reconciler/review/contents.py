@@ -80,10 +80,6 @@ class Side:
     scopes: Mapping[ScopeSpot, tuple[str, ...]]
     """Scope to the paths of the files that feed it, sorted."""
 
-    def target_of(self, host_key: str) -> str:
-        """Return what the target with that host is called."""
-        return self.names.get(host_key, host_key)
-
 
 def side_of(policy: Policy, names: Mapping[str, str]) -> Side:
     """Return one of the two trees.
