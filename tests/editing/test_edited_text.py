@@ -33,7 +33,15 @@ def test_what_is_wrong_is_told_by_place_and_never_quoted(text: str, place: str, 
 
 def test_what_looks_like_no_text_is_fine_in_quotes_and_outside_secrets() -> None:
     """The version is a number, and is not encrypted."""
-    read_text(FILE, b'version: 1\nsecrets:\n    a: "5432"\n    b: yes\n')
+    document = read_text(FILE, b'version: 1\nsecrets:\n    a: "5432"\n    b: yes\n')
+    version, secrets = document.root.entries
+    assert (version.key.text, secrets.key.text) == ("version", "secrets")
+    assert isinstance(secrets.value, pysops.Mapping)
+    values = {entry.key.text: entry.value for entry in secrets.value.entries}
+    assert {key: (value.kind, value.text) for key, value in values.items() if isinstance(value, pysops.Scalar)} == {
+        "a": (pysops.ScalarKind.STR, "5432"),
+        "b": (pysops.ScalarKind.STR, "yes"),
+    }
 
 
 def test_problems_are_moved_to_the_lines_of_the_text() -> None:
