@@ -5,8 +5,9 @@ They could read whatever stands in a version that names them, and in every versi
 
 * where its version is one of those;
 * where it is equal to one that they could read: both are opened and compared, if a key at hand opens both;
-* where nothing proves that it changed. Without a key, what proves it is another length, or that its ciphertext changed
-  while the data key stayed the same; a file that was encrypted anew as a whole proves nothing by that.
+* where nothing proves that it changed. Without a key, another length alone proves it. A new ciphertext proves nothing,
+  under the same data key either: whoever unsets a value and sets it again, renames it there and back, or changes it and
+  changes it back gets a new one of the same value, and a commit does not show how it was made.
 
 What was in a version that they could read, and is in no file now, is listed as removed.
 """
@@ -173,13 +174,13 @@ class Exposures:
             return _Verdict(exposure=Exposure.UNCHANGED, detail=f"{where} the one that they could read", read=read)
         if (could := self._could.get(place)) is None:
             return self._perhaps_moved(place, found)
-        why = self._doubt(place, found, could)
+        why = self._doubt(found, could)
         if why is None:
             self.changed += 1
             return None
         return _Verdict(exposure=Exposure.UNKNOWN, detail=why, read=_last(could).position)
 
-    def _doubt(self, place: Place, found: _Found, could: Mapping[Envelope | str, _Found]) -> str | None:
+    def _doubt(self, found: _Found, could: Mapping[Envelope | str, _Found]) -> str | None:
         """Return why a value cannot be said to have changed; None where it has."""
         if not self._has_new_key(found):
             self.without_key += 1
@@ -187,9 +188,7 @@ class Exposures:
         if not any(_may_be_same(one, found) for one in could.values()):
             return None
         self.without_key += 1
-        if self._changed_within(place, found):
-            return None
-        return "its file was encrypted anew, which proves no change, and no key at hand opens both versions"
+        return "it was encrypted anew, which proves no change, and no key at hand opens both versions"
 
     def _has_new_key(self, found: _Found) -> bool:
         """Tell whether the data key of a version is none that they could get from earlier versions of the file."""
@@ -206,13 +205,6 @@ class Exposures:
             return not theirs
         values = self._versions[before[-1]].contents.values.keys()
         return len(values & self._versions[first].contents.values.keys()) >= _MIN_COMMON
-
-    def _changed_within(self, place: Place, found: _Found) -> bool:
-        """Tell whether a value has changed since its file got the data key that it has now."""
-        members = self._lineages[found.position].members
-        stood = (self._versions[position].contents.values.get(place) for position in members)
-        first = next(sealed for sealed in stood if sealed is not None)
-        return first.envelope != found.sealed.envelope
 
     def _perhaps_moved(self, place: Place, found: _Found) -> _Verdict | None:
         """Return the verdict on a value that they could never read under this name, but perhaps under another.

@@ -13,12 +13,13 @@ from reconciler.auditing.exposures import Exposures
 from reconciler.auditing.lineages import Opener
 from reconciler.auditing.versions import Place
 from reconciler.desired import keys_for
-from reconciler.errors import Refused, UsageError, some_of
+from reconciler.errors import Refused, UsageError, escaped, some_of
 from reconciler.model import fold
 from reconciler.policy import Sources, Target, Targets, parse_extra_hosts
 from reconciler.policy.target_reader import read_targets
 from reconciler.pysops import Identities, Recipient
 from reconciler.pysops.age import bech32
+from reconciler.pysops.config.fields import did_you_mean
 from reconciler.report.revoked import Exposure, RevokedReport, RevokedValue
 from reconciler.settings import Observer, Settings
 
@@ -37,7 +38,8 @@ def revoked(settings: Settings, observer: Observer, recipient: str, *, all_refs:
         all_refs: Also look at the commits of other branches, tags and stashes.
 
     Raises:
-        UsageError: Nobody, or more than one, is called so; or a selector names no target.
+        UsageError: Nobody, or more than one, is called so; or a selector names no target, or a scope that no
+            version ever had.
         Refused: There is no history to look at, or not all of it.
     """
     checkout = git.Checkout(settings.root)
@@ -54,6 +56,7 @@ def revoked(settings: Settings, observer: Observer, recipient: str, *, all_refs:
         observer.say(f"not looked at, as it is not committed: {some_of(waiting)}")
     history = git.file_history(settings.root, commit, all_refs=all_refs)
     archive = Archive.read(settings.root, history, recipient)
+    _check_scopes(settings.selectors, targets, archive)
     meant = _meant(recipient, archive.recipients())
     shown = min(meant).shown if meant else recipient
     exposures = Exposures(archive, meant, Opener(tuple(_identities(settings, sources, targets))))
@@ -98,6 +101,28 @@ def _wanted(selectors: tuple[str, ...], targets: Targets) -> Callable[[Place], b
         return not selectors or not scopes.get(place.host, set()).isdisjoint({"", place.scope})
 
     return is_wanted
+
+
+def _check_scopes(selectors: tuple[str, ...], targets: Targets, archive: Archive) -> None:
+    """Refuse scopes that no version ever had: a slip of the pen is no all-clear.
+
+    Raises:
+        UsageError: A selector names such a scope.
+    """
+    written: dict[tuple[str, str], str] = {}
+    for version in archive.versions:
+        for place, sealed in version.contents.values.items():
+            written[place.host, place.scope] = sealed.scope
+    for selector in selectors:
+        name, _, scope = selector.partition("/")
+        target = targets.named(name)
+        if target is None or not scope or (target.host_key, fold(scope)) in written:
+            continue
+        known = sorted(f"{name}/{escaped(text)}" for (host, _), text in written.items() if host == target.host_key)
+        raise UsageError(
+            f"no version of any file has a scope {escaped(selector)!r}",
+            advice=did_you_mean(selector, known) or (f"there were: {some_of(known)}" if known else None),
+        )
 
 
 def _identities(settings: Settings, sources: Sources, targets: Targets) -> Iterator[Identities]:

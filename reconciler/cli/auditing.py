@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from reconciler import terminal
 from reconciler.cli.options import Context, all_targets, leave, reporting, requesting, showing, unlocking
@@ -15,6 +16,16 @@ from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
     from reconciler.settings import Settings
+
+
+_ABOUT_AGES: Final = {
+    "within_days": "--within",
+    "all_keys": "--all-keys",
+    "everything": "--all",
+    "concurrency": "--concurrency",
+    "timeout_s": "--timeout",
+}
+"""Options that mean nothing with ``--revoked``."""
 
 
 @click.command()
@@ -76,6 +87,8 @@ def audit(
         return report.render_ages_markdown(failed) if form == "markdown" else report.render_ages_json(failed)
 
     all_refs = options.pop("all_refs")
+    if revoked is not None:
+        _check_about_history()
     settings = context.settings(selectors, **options)
     terminal.check_output_file(output_file, context.root)
     if revoked is not None:
@@ -93,6 +106,18 @@ def audit(
         json=partial(report.render_ages_json, found),
     )
     leave(found.exit_code)
+
+
+def _check_about_history() -> None:
+    """Refuse options of the other audit, which would do nothing.
+
+    Raises:
+        UsageError: One is given.
+    """
+    current = click.get_current_context()
+    for name, option in _ABOUT_AGES.items():
+        if current.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{option} does nothing with --revoked, which asks no workspace", advice="leave it out")
 
 
 def _show_revoked(

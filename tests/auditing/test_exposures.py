@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.auditing.archive import Archive, Version
@@ -204,7 +204,7 @@ def listed(world: World, opener: Opener) -> set[Place]:
 
 
 @given(commits=COMMITS)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_with_a_key_exactly_what_they_could_read_is_listed(commits: list[tuple[int, list[tuple[object, ...]]]]) -> None:
     """What they can read now, and every value that is equal to one that they could read anywhere; nothing else."""
     world = World()
@@ -222,7 +222,10 @@ def test_with_a_key_exactly_what_they_could_read_is_listed(commits: list[tuple[i
 
 
 @given(commits=COMMITS)
-@settings(max_examples=60)
+@example(commits=[(0, [("rekey",)]), (0, [("unset", "a"), ("set", "a", "one")])])
+@example(commits=[(0, [("rekey",)]), (0, [("unset", "a")]), (0, [("set", "a", "one")])])
+@example(commits=[(0, [("rekey",)]), (0, [("set", "a", "two"), ("set", "a", "one")])])
+@settings(max_examples=25)
 def test_without_a_key_nothing_is_missing_that_did_not_change(
     commits: list[tuple[int, list[tuple[object, ...]]]],
 ) -> None:
