@@ -53,6 +53,9 @@ class Feed:
     keys: tuple[KeyEntry, ...]
     """In file order; without those whose name or value has problems."""
 
+    misfits: tuple[str, ...] = ()
+    """The names of those that have problems, as written, in file order: they may be any text, and stand in the file."""
+
 
 EMPTY_TEXT: Final = "yes"
 """What must stand behind ``empty``."""
@@ -85,14 +88,15 @@ class SecretsReader:
                 self._check_scope(scope.key)
                 keys = mapping_of(scope.value, self._findings, "the scope", _EXPECTED_SECRETS)
                 note_twins((key.key for key in keys), self._findings, "key")
-                entries = tuple(entry for entry in map(self._key, keys) if entry is not None)
+                found = [(key.key.text, self._key(key)) for key in keys]
                 feeds.append(
                     Feed(
                         host_key=host.key.text,
                         host_mark=host.key.mark,
                         scope=ScopeName(scope.key.text),
                         mark=scope.key.mark,
-                        keys=entries,
+                        keys=tuple(entry for _, entry in found if entry is not None),
+                        misfits=tuple(name for name, entry in found if entry is None),
                     )
                 )
         return tuple(feeds)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.policy.scope_files import read_scope_file
+from reconciler.policy.scope_files import ScopeFile, read_scope_file
 from reconciler.policy.scope_values import Form
 from tests.policy.reading import CANARY, good, read
 from tests.policy.samples import ENC, HOST, METADATA, PATH, envelope, scope_yaml
@@ -163,3 +163,15 @@ def test_any_valid_file_is_read_as_it_is(content: dict[str, dict[str, dict[str, 
         for scope, keys in scopes.items()
         for key, form in keys.items()
     ]
+
+
+def test_names_that_are_left_out_because_of_problems_are_known() -> None:
+    """In file order, beside the keys: who asks for one of them hears that it is there."""
+    keys = f"b: {envelope(kind='float')}\nk: {ENC}\n'~': {ENC}\na: {{}}"
+    file, problems = read(scope_yaml(keys))
+    assert len(problems) == 3
+    assert isinstance(file, ScopeFile)
+    (feed,) = file.feeds
+    assert [entry.name for entry in feed.keys] == ["k"]
+    assert feed.misfits == ("b", "~", "a")
+    assert good(scope_yaml()).feeds[0].misfits == ()
