@@ -132,7 +132,7 @@ def check_folders(root: Path, path: str) -> None:
 
 def _sweep(root: Path, changes: Sequence[FileChange]) -> None:
     """Take away what killed commands have left: with the lock, nobody of ours is about to put it in its place."""
-    folders = {(root / change.path).parent for change in changes}
+    folders = {root, *((root / change.path).parent for change in changes)}
     left = [place for folder in folders for place in folder.glob(".*.new")]
     for place in {*left, *(root / FOLDER).rglob(".*.new")}:
         if _STAGED.fullmatch(place.name) is not None and place.is_file() and not place.is_symlink():

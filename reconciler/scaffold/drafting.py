@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from reconciler import policy
-from reconciler.editing.saving import put_file
+from reconciler.editing.saving import FileChange, locked, put_files
 from reconciler.errors import InvalidInput
 from reconciler.policy import Policy, Sources, Target
 from reconciler.policy.sources import RULES_FILE, TARGETS_FILE, RulesFile
@@ -14,7 +14,7 @@ from reconciler.scaffold.outcome import Outcome
 
 
 class Draft:
-    """What there is, and what is added to it. Never changes a file that is there."""
+    """What there is, and what is added to it. Never changes what a file says already."""
 
     def __init__(self, root: Path, before: Sources, environ: Mapping[str, str]) -> None:
         """Begin with the files of the work tree.
@@ -33,6 +33,7 @@ class Draft:
         # Git knows nothing yet of what will be committed in the end, and need not.
         self._sources = dataclasses.replace(before, tracked=None)
         self._new: dict[str, bytes] = {}
+        self._before: dict[str, bytes | None] = {}
         of_targets = self.policy.targets.problems if self.has(TARGETS_FILE) else ()
         if stopping := (*self.policy.source_problems, *of_targets):
             raise InvalidInput(stopping)
@@ -56,7 +57,11 @@ class Draft:
         return self._sources.files[path]
 
     def add(self, path: str, data: bytes) -> None:
-        """Add a file that is not there."""
+        """Add a file, or put one with more lines in place of one that is there."""
+        if path == RULES_FILE:
+            self._before[path] = None if self.rules is None or self.rules.path != path else self.rules.data
+        else:
+            self._before[path] = self._sources.files.get(path)
         self._new[path] = data
         if path == RULES_FILE:
             self._sources = dataclasses.replace(self._sources, rules=RulesFile(path=path, data=data))
@@ -91,8 +96,10 @@ class Draft:
             Refused: Something of that name is there by now.
             ReconcilerError: It cannot be written.
         """
-        for path, data in self._new.items():
-            put_file(self._root, path, None, data)
-            outcome.written.append(path)
+        changes = [FileChange(path=path, before=self._before[path], after=data) for path, data in self._new.items()]
+        with locked(self._root):
+            put_files(self._root, changes)  # also without any: it takes away what a killed run has left
+        for path in self._new:
+            (outcome.written if self._before[path] is None else outcome.completed).append(path)
         known = (TARGETS_FILE, *(() if self.rules is None else (self.rules.path,)))
         outcome.left.extend(path for path in known if path not in self._new)

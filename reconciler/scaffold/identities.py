@@ -51,6 +51,9 @@ class Recipients:
     path: Path | None = None
     """Where ``new`` goes."""
 
+    taken: str | None = None
+    """The one that was there where a new one was asked for: no second one is made."""
+
 
 class OwnKeys:
     """The identities of whoever runs this, as sops would find them."""
@@ -82,18 +85,20 @@ class OwnKeys:
         """
         found: list[str] = []
         made: NewIdentity | None = None
+        taken: str | None = None
         for word in split(text):
             if word == EXISTING:
                 found.append(self._existing())
             elif word == GENERATE:
                 present = self._in_place()
+                taken = present
                 if present is None:
                     made = NewIdentity.make(now)
                 found.append(made.recipient if present is None and made is not None else present or "")
             else:
                 found.append(word)
         path = self._place if made is not None and isinstance(self._place, Path) else None
-        return Recipients(names=tuple(dict.fromkeys(found)), new=made, path=path)
+        return Recipients(names=tuple(dict.fromkeys(found)), new=made, path=path, taken=taken)
 
     def _existing(self) -> str:
         if len(self.recipients) == 1:

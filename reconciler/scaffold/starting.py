@@ -16,7 +16,7 @@ from reconciler.errors import InvalidInput, Problem, UsageError, escaped, some_o
 from reconciler.policy import EmbeddedSettings, Target
 from reconciler.policy.sources import FOLDER, RULES_FILE, TARGETS_FILE
 from reconciler.pysops.config.creation_rules import CreationRule
-from reconciler.scaffold import questions, side_files, templates
+from reconciler.scaffold import adding, questions, side_files, templates
 from reconciler.scaffold.drafting import Draft
 from reconciler.scaffold.identities import NewIdentity, OwnKeys, Recipients, put, recipient_of
 from reconciler.scaffold.outcome import NewKey, Outcome
@@ -73,7 +73,11 @@ def init(here: Surroundings, answers: Answers, outcome: Outcome) -> None:
     checkout = git.Checkout(here.root)
     draft = Draft(here.root, checkout.read_work_tree(), here.environ)
     keys = OwnKeys(here.environ, here.home)
-    target = _known_target(draft, answers) if draft.has(TARGETS_FILE) else _new_target(draft, answers, here)
+    target = (
+        _known_target(draft, answers)
+        if draft.has(TARGETS_FILE) and not _is_further(draft, answers)
+        else _new_target(draft, answers, here)
+    )
     first = None
     recipients = Recipients(names=())
     if target is not None and not draft.policy.scopes_of(target):
@@ -86,11 +90,21 @@ def init(here: Surroundings, answers: Answers, outcome: Outcome) -> None:
     if recipients.new is not None and recipients.path is not None:
         put(recipients.path, recipients.new.data)
         outcome.new_key = NewKey(path=str(recipients.path), recipient=recipients.new.recipient)
+    if recipients.taken is not None:
+        outcome.notices.append(
+            f"{keys.place} has an identity already, which is used: {recipients.taken}; none was made"
+        )
     draft.write(outcome)
     side_files.complete(here.root, checkout.prefix, outcome)
     _look_at_git(checkout, outcome)
     target = target or next(iter(draft.policy.targets.targets))
     outcome.next_steps = _next_steps(outcome, answers, first, target)
+
+
+def _is_further(draft: Draft, answers: Answers) -> bool:
+    """Tell whether a target is to be added. One that is only misspelt comes without a workspace."""
+    named = answers.target is not None and draft.policy.targets.named(answers.target) is None
+    return named and bool(answers.host or answers.embedded)
 
 
 def _known_target(draft: Draft, answers: Answers) -> Target | None:
@@ -107,7 +121,7 @@ def _known_target(draft: Draft, answers: Answers) -> Target | None:
         known = some_of([target.name for target in tree.targets.targets])
         raise UsageError(
             f"{TARGETS_FILE} is there already, and names no target {escaped(answers.target)!r}, but {known}",
-            advice=f"{_NEVER}: add it there and, for {FOLDER}/NAME/, to {RULES_FILE}; then run this again",
+            advice="to add it, say where it is, with --host or --embedded",
         )
     place = found.workspace
     host = None if answers.host is None else questions.tidy_host(answers.host)
@@ -121,7 +135,7 @@ def _known_target(draft: Draft, answers: Answers) -> Target | None:
 
 
 def _new_target(draft: Draft, answers: Answers, here: Surroundings) -> Target:
-    """Draft targets.yaml with one target, and the identity of an embedded one."""
+    """Draft targets.yaml with one target, or one more, and the identity of an embedded one."""
     host = _host(draft, answers, here.ask)
     name = answer(questions.target_question(embedded=not host), answers.target, here.ask)
     if host:
@@ -131,7 +145,19 @@ def _new_target(draft: Draft, answers: Answers, here: Surroundings) -> Target:
         path = f"{FOLDER}/{name}/{name}.agekey"
         if not draft.has(path):
             draft.add(path, NewIdentity.make(here.now, public=True).data)
-    draft.add(TARGETS_FILE, templates.targets(str(uuid.uuid4()), fields).encode())
+    if draft.has(TARGETS_FILE):
+        text = draft.bytes_of(TARGETS_FILE).decode()
+        owner = "" if not host or draft.policy.targets.owner else str(uuid.uuid4())
+        after = adding.with_target(text, name, fields, owner)
+        if after is None:
+            lines = (f"owner: {owner}\n" if owner else "") + f"targets:\n{fields}".rstrip("\n")
+            raise UsageError(
+                f"{TARGETS_FILE} is written in a way in which no target can be added in place; nothing was written",
+                advice=f"{_NEVER}: add this there, and run this again:\n{lines}",
+            )
+    else:
+        after = templates.targets(str(uuid.uuid4()), fields)
+    draft.add(TARGETS_FILE, after.encode())
     return draft.target(name)
 
 
@@ -181,9 +207,11 @@ def _add_rule(draft: Draft, answers: Answers, here: Surroundings, keys: OwnKeys,
         if isinstance(place, EmbeddedSettings)
         else ()
     )
-    if draft.rules is not None:
-        wanted = own or questions.plain_recipients(answers.age_keys)
-        _check_rule(draft, first, draft.policy.rules.rule_for(first.path), wanted)
+    rule = draft.policy.rules.rule_for(first.path)
+    wanted = own or questions.plain_recipients(answers.age_keys)
+    # Rules further up count their paths from there, and are not ours to write to from down here.
+    if draft.rules is not None and (rule is not None or draft.rules.path != RULES_FILE):
+        _check_rule(draft, first, rule, wanted)
         return Recipients(names=())
     if own:
         recipients = Recipients(names=own)
@@ -191,8 +219,14 @@ def _add_rule(draft: Draft, answers: Answers, here: Surroundings, keys: OwnKeys,
         question = questions.recipients_question(keys.recipients, keys.place, asking=here.ask is not None)
         chosen = answer(question, ",".join(answers.age_keys) or None, here.ask)
         recipients = keys.resolve(chosen, here.now)
-    rules = templates.sops_rules(first.target.name, recipients.names, embedded=bool(own))
-    draft.add(RULES_FILE, rules.encode())
+    rules: str | None = templates.sops_rules(first.target.name, recipients.names, embedded=bool(own))
+    if draft.rules is not None:
+        rules = adding.with_rule(draft.rules.data.decode(), templates.rule(first.target.name, recipients.names))
+    if rules is None:
+        # Not with a new identity: nothing is written, and so it would be named but never made.
+        _check_rule(draft, first, None, () if recipients.new is not None else recipients.names)
+    else:
+        draft.add(RULES_FILE, rules.encode())
     return recipients
 
 

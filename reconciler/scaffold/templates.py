@@ -15,9 +15,9 @@ PLACEHOLDER: Final = "change-me"
 HOOK_ID: Final = "reconciler-validate"
 """By which an existing configuration of pre-commit is known to have the hook."""
 
-IGNORED: Final = (".reconciler/", "*.tfstate", "*.tfstate.*")
+IGNORED: Final = (".reconciler/", "*.tfstate", "*.tfstate.*", ".*.new")
 """Lines of ``.gitignore``: the state of embedded workspaces, and that of Terraform from which somebody imports, hold
-values as they are."""
+values as they are; and the ciphertext that a killed command leaves beside a file."""
 
 ATTRIBUTES: Final = (
     f"{FOLDER}/**/*.yaml text eol=lf merge=reconciler",
@@ -29,7 +29,9 @@ ATTRIBUTES: Final = (
 outlives no merge of its lines. Targets are plain text, which git merges by itself. Nothing that hides a change from a
 review."""
 
-GITIGNORE_NOTE: Final = "# State of embedded workspaces, and of Terraform: values as they are."
+GITIGNORE_NOTE: Final = (
+    "# State of embedded workspaces, of Terraform: values as they are. .*.new: what a killed command left."
+)
 GITATTRIBUTES_NOTE: Final = (
     "# Encrypted files are merged key by key; each clone needs: reconciler merge-driver --install"
 )

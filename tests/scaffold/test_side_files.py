@@ -58,7 +58,7 @@ def test_lines_are_added_behind_those_that_are_there(tmp_path: Path, before: byt
     assert ".gitignore" in completed(tmp_path).completed
     found = (tmp_path / ".gitignore").read_bytes()
     assert found.startswith(after)
-    assert found.splitlines()[-3:] == [b".reconciler/", b"*.tfstate", b"*.tfstate.*"]
+    assert found.splitlines()[-4:] == [b".reconciler/", b"*.tfstate", b"*.tfstate.*", b".*.new"]
     assert (b"\r\n" in before) is found.endswith(b"\r\n")
     assert ".gitignore" in completed(tmp_path).left
     assert (tmp_path / ".gitignore").read_bytes() == found
@@ -66,7 +66,7 @@ def test_lines_are_added_behind_those_that_are_there(tmp_path: Path, before: byt
 
 def test_line_that_is_there_is_not_added(tmp_path: Path) -> None:
     """Wherever it stands."""
-    (tmp_path / ".gitignore").write_text("  .reconciler/  \nother\n*.tfstate.*\n*.tfstate\n")
+    (tmp_path / ".gitignore").write_text("  .reconciler/  \nother\n.*.new\n*.tfstate.*\n*.tfstate\n")
     assert ".gitignore" in completed(tmp_path).left
 
 

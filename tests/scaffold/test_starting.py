@@ -195,7 +195,7 @@ def test_private_key_for_a_recipient_is_refused_and_not_repeated(start: Starter,
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        pytest.param(real(target="test"), "names no target 'test', but prod", id="another-target"),
+        pytest.param(Answers(target="test"), "names no target 'test', but prod", id="another-target"),
         pytest.param(real(target="prod", host="https://adb-9.9.azuredatabricks.net"), "another workspace", id="host"),
         pytest.param(Answers(target="prod", embedded=True), "another workspace", id="embedded"),
     ],
@@ -223,7 +223,7 @@ def test_rules_that_are_there_count_and_are_not_changed(start: Starter) -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        pytest.param("path_regex: ^other/", "has no rule for secrets/prod/secrets.yaml", id="no-rule"),
+        pytest.param("{path_regex: ^other/, age: MINE}", "has no rule for secrets/prod/secrets.yaml", id="no-rule"),
         pytest.param("path_regex: ^secrets/", "names others for secrets/prod/secrets.yaml", id="others"),
     ],
 )
@@ -231,6 +231,8 @@ def test_rules_that_do_not_fit_are_left_and_the_lines_are_shown(start: Starter, 
     """With what to put there, ready to be copied."""
     mine = AgeKey.generate().recipient
     text = f"creation_rules:\n  - {rules}\n    encrypted_regex: ^secrets$\n    age: {mine}\n"
+    if rules.startswith("{"):
+        text = f"creation_rules: [{rules.replace('MINE', mine)}]\n"
     (start.root / ".sops.yaml").write_text(text)
     with pytest.raises(UsageError, match=said) as refused:
         start(real())
