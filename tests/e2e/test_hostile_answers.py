@@ -94,6 +94,8 @@ def test_nonsense_is_survived(operation: str, answer: Say, scene: Scene) -> None
     scene.server.create_scope("bad")
     scene.faults.add(operation, answer, scope=None if operation in {"scopes/list", ME, WELL_KNOWN} else "bad")
     done = scene.run("-v", "apply", "prod", "--timeout=1", "--adopt")
+    if "does not answer" in done.stdout:  # it does: on a busy machine, in more than a second
+        done = scene.run("-v", "apply", "prod", "--timeout=5", "--adopt")
     # Under a name that has no grant on it, the ledger is somebody else's.
     assert done.exit_code in ({0, 1, 6} if operation == ME else {0, 1})
     assert "Traceback" not in done.stderr

@@ -93,7 +93,8 @@ def test_trouble_while_looking(reaction: Reaction, words: tuple[str, ...], opera
         # Deleted since it was listed: put again. It is there all the same, and cannot be read back.
         scene.apply(1, "--verify-values")
         return
-    done = scene.apply(1, "--verify-values")
+    is_silent = isinstance(reaction, Break | Hang)
+    done = scene.apply(1, "--verify-values") if is_silent else scene.apply_in_trouble("--verify-values")
     assert all(word in done.stdout for word in words), done.stdout
     assert {call.scope for call in scene.server.writes()} <= {"good"}
     if not _ends_all(reaction):
