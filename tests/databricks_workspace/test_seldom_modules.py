@@ -3,10 +3,15 @@
 import subprocess
 import sys
 
-import pytest
 
+_USED = {
+    "databricks.sdk.azure": "add_workspace_id_header",
+    "google.auth.impersonated_credentials": "IDTokenCredentials",
+    "google.oauth2.service_account": "Credentials",
+}
+"""Module to a name of it that the SDK uses."""
 
-_SELDOM = ("databricks.sdk.azure", "google.auth.impersonated_credentials", "google.oauth2.service_account")
+_SELDOM = tuple(_USED)
 _PRELOAD = "import sys; from reconciler.databricks_workspace import preload; preload();"
 
 
@@ -25,24 +30,20 @@ def test_preloading_leaves_out_what_they_need() -> None:
     assert _run(f"{_PRELOAD} print(*(name for name in {heavy} if name in sys.modules))") == ""
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        pytest.param("databricks.sdk.azure", "add_workspace_id_header", id="azure"),
-        pytest.param("google.auth.impersonated_credentials", "IDTokenCredentials", id="google id"),
-        pytest.param("google.oauth2.service_account", "Credentials", id="google credentials"),
-    ],
-)
-def test_they_are_whole_when_asked(module: str, name: str) -> None:
+def test_they_are_whole_when_asked() -> None:
     """The names that the SDK uses are those of the real module, which is executed once, in the same object."""
     code = f"""{_PRELOAD}
-import databricks.sdk.credentials_provider as provider, {module} as found
-assert found is sys.modules["{module}"] is getattr(provider, "{module.rpartition(".")[2]}")
-assert "__getattr__" in vars(found)
-wanted = found.{name}
-assert "__getattr__" not in vars(found)
-assert wanted.__module__ == "{module}" and found.{name} is wanted
-assert not hasattr(found, "nonsense")
+import importlib, databricks.sdk.credentials_provider as provider
+for module, name in {_USED}.items():
+    found = importlib.import_module(module)
+    assert found is sys.modules[module] is getattr(provider, module.rpartition(".")[2]), module
+    assert "__getattr__" in vars(found), module
+for module, name in {_USED}.items():
+    found = sys.modules[module]
+    wanted = getattr(found, name)
+    assert "__getattr__" not in vars(found), module
+    assert wanted.__module__ == module and getattr(found, name) is wanted, module
+    assert not hasattr(found, "nonsense"), module
 print("fine")"""
 
     assert _run(code) == "fine"

@@ -302,7 +302,7 @@ PRINCIPALS = st.sampled_from(["users", "admins", "a@example.com", "b@example.com
 ACLS = st.none() | st.dictionaries(PRINCIPALS, st.sampled_from(Permission), max_size=4)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     there=st.none() | SECRETS,
     granted=st.dictionaries(PRINCIPALS, st.sampled_from(Permission)),
@@ -342,6 +342,7 @@ def test_after_applying_a_plan_the_next_plan_is_empty(
         assert held.keys() == {fold(key) for key in want}
 
 
+@settings(max_examples=40)
 @given(want=SECRETS, there=SECRETS, order=st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(want: dict[str, bytes], there: dict[str, bytes], order: Random) -> None:
     """The same files and the same workspace give the same plan, in the same order."""

@@ -140,7 +140,7 @@ class History:
         return {} if there is None else {name: value.reveal() for name, (_, value, _) in there.secrets.items()}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(story=stories(), step_ms=st.sampled_from([0, 1]))
 @example(story=([Ran(_GIT), Wrote("a", b"2")], _GIT), step_ms=1)
 @example(story=([Ran(_GIT), Wrote("a", b"2"), Ran(wish("app", {"b": b"1"})), Wrote("a", b"1")], _GIT), step_ms=0)
@@ -161,7 +161,7 @@ def test_no_history_makes_a_value_look_like_gits_that_is_not(
     } == differ - held.keys()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(story=stories(Prune.OWNED), step_ms=st.sampled_from([0, 1]))
 def test_no_history_makes_a_key_ours_that_git_never_wrote(
     story: tuple[list[Event], DesiredScope], step_ms: int
@@ -178,7 +178,7 @@ def test_no_history_makes_a_key_ours_that_git_never_wrote(
             assert held[fold(change.key)] in history.written[fold(change.key)]
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(story=stories(), step_ms=st.sampled_from([0, 1]))
 def test_a_plan_by_fingerprints_is_the_plan_by_values(story: tuple[list[Event], DesiredScope], step_ms: int) -> None:
     """What the ledger saves is reading, nothing else."""
@@ -191,7 +191,7 @@ def test_a_plan_by_fingerprints_is_the_plan_by_values(story: tuple[list[Event], 
     assert by_ledger.plan == by_values.plan
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(story=stories(), step_ms=st.sampled_from([0, 1]))
 def test_after_a_run_there_is_nothing_to_do_and_nothing_to_read(
     story: tuple[list[Event], DesiredScope], step_ms: int
@@ -217,7 +217,7 @@ def test_after_a_run_there_is_nothing_to_do_and_nothing_to_read(
     assert getattr(state, "entry", None) == again.entries[fold("app")]
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(ours=SECRETS, theirs=SECRETS, desired=wishes(Prune.OWNED, Prune.NONE), events=EVENTS)
 def test_foreign_keys_survive_a_run(
     ours: dict[str, bytes], theirs: dict[str, bytes], desired: DesiredScope, events: list[Event]
@@ -238,6 +238,7 @@ def test_foreign_keys_survive_a_run(
     assert {fold(key): value for key, value in ours.items()}.items() <= held.items()
 
 
+@settings(max_examples=40)
 @given(there=SECRETS, desired=wishes(), recorded=st.booleans(), order=st.randoms(use_true_random=False))
 def test_the_order_of_anything_does_not_matter(
     there: dict[str, bytes], desired: DesiredScope, order: Random, *, recorded: bool
