@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.credentials import without_credentials
 from reconciler.errors import UsageError
 
 
@@ -56,19 +57,6 @@ _IN_WINDOWS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "emacsclient": ((), ""),
 }
 """Program to the options that make it wait until the file is closed, of which the first is added; and what it keeps."""
-
-_CREDENTIALS: Final = frozenset(
-    {
-        "SOPS_AGE_KEY",
-        "VAULT_TOKEN",
-        "DATABRICKS_TOKEN",
-        "DATABRICKS_CLIENT_SECRET",
-        "ARM_CLIENT_SECRET",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-    }
-)
-"""What no editor needs, and any of its plugins could read."""
 
 _LOOK_S: Final = 0.5
 _GRACE_S: Final = 1.0
@@ -172,7 +160,7 @@ def run(editor: Editor, file: Path, *, environ: Mapping[str, str], lock: int | N
         UsageError: It cannot be started.
         BaseException: Whatever a signal handler raised. The editor was ended first.
     """
-    passed_on = {name: value for name, value in environ.items() if name not in _CREDENTIALS}
+    passed_on = without_credentials(environ)
     if editor.in_terminal:
         # Where vim keeps what it pipes through programs. Others find their running selves there, and need the old one.
         passed_on |= dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(file.parent))

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from reconciler.credentials import without_credentials
 from reconciler.errors import ReconcilerError, Refused, UsageError, escaped, some_of
 from reconciler.git._program import ask, repository, run
-from reconciler.policy.target_fields import SECRET_FIELDS
 
 
 _TIMEOUT_S: Final = 600.0
@@ -33,19 +33,13 @@ _MAX_SAID_BYTES: Final = 64 * 1024
 _MOST_LINES: Final = 40
 """Of those, too."""
 
-WITHHELD: Final = frozenset(
+_PLACES: Final = frozenset(
     {
-        "SOPS_AGE_KEY",
-        *SECRET_FIELDS.values(),
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-        "RECONCILER_EMULATOR_ADMIN_TOKEN",
-        "RECONCILER_EMULATOR_USER_TOKEN",
-        # Which repository it is, says where the files stand; a hook that started us has set these for its own.
         *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_NAMESPACE"),
         *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_LITERAL_PATHSPECS"),
     }
 )
-"""What git, hooks and what they start do not get of the user's environment."""
+"""Which repository it is, says where the files stand; a hook that started us has set these for its own."""
 
 _BUSY: Final[Mapping[str, str]] = {
     "MERGE_HEAD": "a merge",
@@ -205,7 +199,8 @@ def prepare(
     _check_not_busy(root)
     _check_clean(root, tuple(paths))
     _check_free(root, name)
-    withheld = {variable: text for variable, text in environ.items() if variable not in WITHHELD}
+    kept = without_credentials(environ, for_git=True)
+    withheld = {variable: text for variable, text in kept.items() if variable not in _PLACES}
     for variable in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
         if _git(root, withheld, "var", variable).exit_code != 0:
             raise Refused(
