@@ -164,18 +164,18 @@ class Draft:
         return tuple(dict.fromkeys(file.path for file, _ in self._feeds(spot)))
 
     def file_of(self, spot: Spot, key: str) -> str | None:
-        """Return the path of the file that has a key of a scope; None when none has."""
+        """Return the path of the file that has a key of a scope, with a fitting value or not; None when none has."""
         for file, feed in self._feeds(spot):
-            if any(fold(entry.name) == fold(key) for entry in feed.keys):
+            if any(fold(name) == fold(key) for name in _names_in(feed)):
                 return file.path
         return None
 
     def path_in_file(self, spot: Spot, key: str) -> tuple[str, ...] | None:
         """Return the mapping keys from the root of its file to a key, as spelt there; None when no file has it."""
         for _, feed in self._feeds(spot):
-            for entry in feed.keys:
-                if fold(entry.name) == fold(key):
-                    return (_SECRETS, feed.host_key, feed.scope, entry.name)
+            for name in _names_in(feed):
+                if fold(name) == fold(key):
+                    return (_SECRETS, feed.host_key, feed.scope, name)
         return None
 
     def is_alone(self, path: str, place: Sequence[str]) -> bool:
@@ -542,6 +542,10 @@ class Draft:
         with contextlib.nullcontext() if self._has_lock else locked(self._settings.root):
             put_files(self._settings.root, changes)
         return paths
+
+
+def _names_in(feed: Feed) -> tuple[str, ...]:
+    return (*(entry.name for entry in feed.keys), *feed.misfits)
 
 
 def _form_of(key: KeyName, value: SecretValue) -> TextTree:

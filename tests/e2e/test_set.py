@@ -274,3 +274,17 @@ def test_no_scope_file_passes_for_the_rules_of_sops(run: Cli, prod: SecretsRepo)
     assert "no place" in run("set", "prod/.sops", "key", stdin="x").expect(EXIT_USAGE).stderr
     run("set", "prod/.sops", "key", "--file", "./secrets/prod/dot-sops.yaml", stdin="x").expect()
     assert prod.read("secrets/prod/dot-sops.yaml")
+
+
+def test_what_breaks_a_rule_can_be_taken_out_or_set_right(
+    run: Cli, prod: SecretsRepo, workspace_server: WorkspaceServer
+) -> None:
+    """A number that sops was given, a name that no key can have: they are in the file all the same."""
+    host = workspace_server.host_key
+    text = f'version: 1\nsecrets:\n  "{host}":\n    app:\n      good: a\n      num: 5\n      other: 6\n      "a b": c\n'
+    prod.encrypt("prod/app.yaml", text)
+    run("unset", "prod/app", "num").expect()
+    run("unset", "prod/app", "a b").expect()
+    assert run("set", "prod/app", "other", stdin="text").expect().stdout.startswith("set ")
+    run("apply", "prod").expect()
+    assert workspace_server.keys("app") == ["good", "other"]
