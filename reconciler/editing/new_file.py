@@ -4,10 +4,12 @@ import re
 from typing import Final
 
 from reconciler.editing.draft import Draft
+from reconciler.editing.places import check_place
 from reconciler.errors import UsageError, escaped, some_of
 from reconciler.model import is_scope_name
 from reconciler.policy.sources import FOLDER
 from reconciler.pysops.config.fields import did_you_mean
+from reconciler.pysops.writing.plain_yaml import key_text
 
 
 _NAME: Final = re.compile(rf"{FOLDER}/(?P<target>[^/]+)/(?:[^/]+/)*(?P<scope>[^/]+)\.ya?ml")
@@ -32,6 +34,7 @@ def check_new(draft: Draft, file: str) -> None:
         UsageError: Its name does not say which target and scope it is for, or no rule says who may open it.
     """
     _names(draft, file)
+    check_place(file)
     draft.rule(file)
 
 
@@ -42,7 +45,7 @@ def template(draft: Draft, file: str) -> bytes:
         UsageError: See `check_new`.
     """
     host_key, scope = _names(draft, file)
-    return _TEXT.format(host=host_key, scope=scope).encode()
+    return _TEXT.format(host=host_key, scope=key_text(scope)).encode()
 
 
 def _names(draft: Draft, file: str) -> tuple[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.pysops.crypt import values_of
 from reconciler.pysops.decryptor import LockedFile
-from reconciler.pysops.errors import ArgumentError
+from reconciler.pysops.document import Document
+from reconciler.pysops.errors import ArgumentError, DocumentError, SopsError
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.writing.comments_laid import comments_of
 from reconciler.pysops.writing.editing import apply
@@ -47,9 +48,24 @@ def changed(file: LockedFile, sealer: Sealer, edits: Sequence[Edit], lastmodifie
         return document.data
     comments = _moved_comments(text, root, dict(_moved(plan, (), ())), sealer)
     splices = (*rendering.splices, *_not_within(comments, rendering.splices))
-    made = spliced(text, (*splices, *sealed_with(root, rendering.mac, sealer, lastmodified))).encode()
-    verify(made, sealer, values_of_plan(plan), groups_of(metadata), selectors_of(metadata))
-    return made
+    try:
+        made = spliced(text, (*splices, *sealed_with(root, rendering.mac, sealer, lastmodified))).encode()
+        verify(made, sealer, values_of_plan(plan), groups_of(metadata), selectors_of(metadata))
+    except (SopsError, ValueError):
+        if not root.flow:
+            raise
+    else:
+        return made
+    raise in_braces(document)
+
+
+def in_braces(document: Document) -> DocumentError:
+    """Return the error about a file that is written in braces as a whole: there are no lines to add or take away."""
+    return DocumentError(
+        "the file is written in braces, and only values that are there can be changed",
+        mark=document.root.mark,
+        advice="sops rotate -i FILE writes it anew, one key a line",
+    )
 
 
 def sealed_with(root: LaidMapping, mac: str, sealer: Sealer, lastmodified: str) -> tuple[Splice, ...]:

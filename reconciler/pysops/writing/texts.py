@@ -9,7 +9,7 @@ from reconciler.pysops.document import Document, parse
 from reconciler.pysops.errors import ArgumentError, DecryptionError, DocumentError
 from reconciler.pysops.selectors import Selector, selector_of
 from reconciler.pysops.sops_metadata import METADATA_KEY
-from reconciler.pysops.writing.changing import has_secrets, nothing_left, sealed_with
+from reconciler.pysops.writing.changing import has_secrets, in_braces, nothing_left, sealed_with
 from reconciler.pysops.writing.comments_laid import comments_of
 from reconciler.pysops.writing.layout import LaidMapping, lay_out, line_break_of, metadata_in, whole_lines
 from reconciler.pysops.writing.opening import Opening
@@ -31,6 +31,8 @@ def opened(file: LockedFile, sealer: Sealer) -> bytes:
     values_of(document, metadata, selector, sealer.cipher)
     text = document.data.decode()
     root = lay_out(document, text)
+    if root.flow:
+        raise in_braces(document)
     plan = planned(root, selector, sealer)
     opening = Opening(text, sealer)
     opening.root(plan)

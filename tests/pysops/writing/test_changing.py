@@ -1,10 +1,12 @@
 """Changing values of a file: what is meant changes, all else stays byte by byte, and sops reads the same."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler import pysops
 from reconciler.pysops import ArgumentError, Edit, Put, Remove, Rename
@@ -309,3 +311,14 @@ def test_a_file_that_was_tampered_with_is_not_sealed_anew(desk: Desk, theirs: by
     """Or what somebody moved or removed would be vouched for by our MAC."""
     with pytest.raises(pysops.MacMismatch):
         desk.change(theirs.replace(b"scope: app", b"scope: other"), Put(path=("secrets", "A"), value="x"))
+
+
+def test_a_file_in_braces_as_a_whole_is_refused_plainly(desk: Desk) -> None:
+    """There are no lines to add or take away; a value that is there can be changed. What sops writes anew has lines."""
+    laid_out = yaml.load(desk.theirs(b"secrets: {A: one, B: two}\n"), Loader=yaml.BaseLoader)  # noqa: S506  # texts alone
+    braces = json.dumps(laid_out, indent=2).encode()
+    for edit in (Put(path=("secrets", "C"), value="three"), Remove(path=("secrets", "A"))):
+        with pytest.raises(pysops.DocumentError, match="braces") as refused:
+            desk.change(braces, edit)
+        assert "sops rotate" in (refused.value.advice or "")
+    assert b"new" in desk.shown(desk.change(braces, Put(path=("secrets", "A"), value="new"))).encode()
